@@ -1,0 +1,151 @@
+"""The fleet as values: what loading and resolving produce. Frozen, typed, printable as JSON (`to_dict` of `clanpy.inventory.show`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clanpy.errors import Place
+from clanpy.modules.deferred import DeferredModule, NixClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """What the fleet is called. `domain` is the name under which its machines know each other."""
+
+    name: str
+    description: str | None = None
+    domain: str = "clan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deploy:
+    """How a machine is reached and built. Hosts are `[ssh://][user@]host[:port]`; None means not set."""
+
+    target_host: str | None = None
+    build_host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One machine of the registry. `tags` are final (computed ones included) and sorted; `place` is its inventory entry."""
+
+    name: str
+    class_: NixClass
+    system: str
+    type: str | None = None
+    primary_user: str | None = None
+    admin_user: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    deploy: Deploy = field(default_factory=Deploy)
+    installed_at: int | None = None
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person: one identity, whatever the account is called on a machine. `imports` are aspects of class home."""
+
+    name: str
+    full_name: str | None = None
+    email: str | None = None
+    ssh_keys: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """Who is in a role of an instance, and with which settings at each level, as written."""
+
+    machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tags: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    extra_modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One use of a service. `input` None means built in, "self" the fleet's own `services/`."""
+
+    name: str
+    service: str
+    input: str | None = None
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aspect:
+    """A named piece of configuration of one class, in however many files it is written."""
+
+    name: str
+    class_: NixClass
+    modules: tuple[DeferredModule, ...]
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The whole inventory, checked. Mappings are keyed by name and sorted by it."""
+
+    root: Path
+    meta: Meta
+    machines: Mapping[str, Machine]
+    users: Mapping[str, User] = field(default_factory=dict)
+    instances: Mapping[str, Instance] = field(default_factory=dict)
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    aspects: Mapping[tuple[NixClass, str], Aspect] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A machine's part in one role: its final settings and, for each leaf (dotted path), where that value came from."""
+
+    instance: str
+    service: str
+    role: str
+    settings: Mapping[str, Any]
+    origins: Mapping[str, str]
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostUser:
+    """A person on one machine: under which account, and where the home is.
+
+    `home_manager` is "module" (part of the system), "standalone" (activated as that user) or None (no home configuration).
+    """
+
+    user: str
+    account: str
+    home: str
+    admin: bool = False
+    ssh_keys: tuple[str, ...] = ()
+    home_manager: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """One machine, complete: everything that is needed to build and reach it.
+
+    `modules` are the deferred modules of the system's class in import order; `homes` those of each account with a home
+    configuration (class home), in import order, by account name.
+    """
+
+    machine: Machine
+    domain: str
+    targets: tuple[str, ...]
+    memberships: tuple[Membership, ...]
+    users: tuple[HostUser, ...]
+    modules: tuple[DeferredModule, ...]
+    homes: Mapping[str, tuple[DeferredModule, ...]]
+
+    @property
+    def name(self) -> str:
+        return self.machine.name
