@@ -1,0 +1,144 @@
+"""What the commands share: the global settings, common options, and how data and text get out.
+
+For a command module: make the app with `new_app`, take `ctx: typer.Context` and call `settings(ctx)`; print data with
+`print_json` or `print_lines` (stdout is data only), everything else with `say` (stderr). Raise `ClanpyError`s: they are
+told, with their exit codes, by `clanpy.cli.program`. Import heavy rooms inside the functions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from clanpy.cli.complete import complete_machines, complete_tags
+
+
+if TYPE_CHECKING:
+    from clanpy.inventory.model import Fleet
+    from clanpy.lab import LabEnvironment
+
+
+class ProgressMode(StrEnum):
+    """How a run is shown while it goes on."""
+
+    AUTO = "auto"
+    TTY = "tty"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+class Colour(StrEnum):
+    """Whether to use colours; `auto` asks the terminal, NO_COLOR and FORCE_COLOR."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The global options, as given."""
+
+    fleet: Path | None = None
+    lab: str | None = None
+    progress: ProgressMode = ProgressMode.AUTO
+    colour: Colour = Colour.AUTO
+    debug: bool = False
+    verbosity: int = 0
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print data as JSON", envvar="CLANPY_JSON")]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help="Machines (default: all)", autocompletion=complete_machines, show_default=False),
+]
+Name = Annotated[str, typer.Argument(help="Machine", autocompletion=complete_machines, show_default=False)]
+Tags = Annotated[
+    str | None,
+    typer.Option(
+        "--tags", help="Machines with any of these tags (comma-separated)", autocompletion=complete_tags, metavar="A,B"
+    ),
+]
+
+
+def new_app(help_: str) -> typer.Typer:
+    """A typer app for a noun: plain help, no tracebacks of its own."""
+    return typer.Typer(
+        help=help_,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        pretty_exceptions_show_locals=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Global options: see `clanpy --help`.",
+    )
+
+
+def settings(ctx: typer.Context) -> Settings:
+    """The global options of this call."""
+    found = ctx.find_root().obj
+    return found if isinstance(found, Settings) else Settings()
+
+
+def fleet_root(ctx: typer.Context) -> Path:
+    """The folder of the fleet: `--fleet`, CLANPY_FLEET, or the nearest parent with an inventory.toml."""
+    from clanpy.inventory import find_root  # noqa: PLC0415 - rooms are imported when a command runs
+
+    return cast("Path", find_root(Path.cwd(), settings(ctx).fleet))
+
+
+def open_fleet(ctx: typer.Context) -> Fleet:
+    """Load the fleet. Raises everything that is wrong with it at once."""
+    from clanpy.inventory import load  # noqa: PLC0415 - rooms are imported when a command runs
+
+    return cast("Fleet", load(fleet_root(ctx)))
+
+
+def enter_lab(ctx: typer.Context) -> LabEnvironment | None:
+    """With `--lab`: enter its network (before any thread is started) and give its environment; else None."""
+    name = settings(ctx).lab
+    if name is None:
+        return None
+    from clanpy.lab import Lab  # noqa: PLC0415 - rooms are imported when a command runs
+
+    lab = Lab.load(name)
+    lab.enter()
+    return cast("LabEnvironment", lab.environment)
+
+
+def split_tags(tags: str | None) -> tuple[str, ...]:
+    """The tags of `--tags a,b`."""
+    return tuple(tag.strip() for tag in (tags or "").split(",") if tag.strip())
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Data as text on stdout, a record a line."""
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def say(text: str) -> None:
+    """Something for people, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def uses_colour(choice: Colour, stream: Any) -> bool:
+    """Whether to write colours to a stream: the option, then NO_COLOR and FORCE_COLOR, then whether it is a terminal."""
+    if choice is not Colour.AUTO:
+        return choice is Colour.ALWAYS
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or bool(stream.isatty())

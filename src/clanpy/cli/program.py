@@ -1,0 +1,170 @@
+"""The program itself: the table of commands, the options that every command shares, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+import typer
+
+from clanpy import __version__
+from clanpy.cli.context import Colour, ProgressMode, Settings
+from clanpy.cli.lazy import Lazy, LazyGroup
+from clanpy.errors import ClanpyError, ExitCode
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+COMMANDS: Mapping[str, Lazy] = {
+    "machines": Lazy("clanpy.cli.machines:app", "List, build, update, roll back and talk to machines"),
+    "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
+    "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
+    "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
+    "lab": Lazy("clanpy.cli.lab:app", "Start and stop disposable hosts on this computer"),
+    "explain": Lazy("clanpy.cli.explain:app", "Say what an error code means"),
+    "completion": Lazy("clanpy.cli.completion:app", "Print or install the completion script of your shell"),
+}
+
+# Options that mean the same everywhere, and may therefore stand anywhere on the line; True: it takes a value.
+GLOBAL_OPTIONS: Mapping[str, bool] = {
+    "--fleet": True,
+    "--lab": False,
+    "--progress": True,
+    "--color": True,
+    "--debug": False,
+    "--verbose": False,
+    "-v": False,
+    "-vv": False,
+    "-vvv": False,
+}
+DEFAULT_LAB = "lab"
+
+
+class _Program(LazyGroup):
+    table: ClassVar[Mapping[str, Lazy]] = COMMANDS
+
+
+app = typer.Typer(
+    name="clanpy",
+    cls=_Program,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="The options above may stand anywhere on the line, also behind the command.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"clanpy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    *,
+    fleet: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the fleet (default: the nearest with an inventory.toml)", envvar="CLANPY_FLEET"),
+    ] = None,
+    lab: Annotated[
+        str | None,
+        typer.Option(help="Work on the lab's hosts (--lab, or --lab=NAME)", envvar="CLANPY_LAB", metavar="[NAME]"),
+    ] = None,
+    progress: Annotated[
+        ProgressMode, typer.Option(help="How a run is shown while it goes on", envvar="CLANPY_PROGRESS")
+    ] = ProgressMode.AUTO,
+    color: Annotated[Colour, typer.Option(help="Whether to use colours", envvar="CLANPY_COLOR")] = Colour.AUTO,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks", envvar="CLANPY_DEBUG")] = False,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, help="Show more (repeatable)", envvar="CLANPY_VERBOSE")
+    ] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
+    ] = False,
+) -> None:
+    """One inventory of machines and services, rolled out to a whole fleet."""
+    ctx.obj = Settings(fleet=fleet, lab=lab_name(lab), progress=progress, colour=color, debug=debug, verbosity=verbose)
+
+
+def lab_name(value: str | None) -> str | None:
+    """What `--lab` or CLANPY_LAB names: `1`, `true` and `yes` mean the default lab, `0`, `false`, `no` and nothing none."""
+    if value is None or value.casefold() in {"", "0", "false", "no"}:
+        return None
+    return DEFAULT_LAB if value.casefold() in {"1", "true", "yes"} else value
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code. Never raises, but for the exit of a shell's completion."""
+    words = hoisted(list(sys.argv[1:] if arguments is None else arguments))
+    if "_CLANPY_COMPLETE" in os.environ:
+        _enable_completion()
+    try:
+        command = typer.main.get_command(app)
+        result = command.main(args=words, prog_name="clanpy", standalone_mode=False)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        _close_stdout()
+        return ExitCode.DONE
+    except Exception as error:  # the outermost boundary: whatever was not foreseen is told as a bug, with a report
+        return _failed(error, words)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def hoisted(words: Sequence[str]) -> list[str]:
+    """Move the global options to the front, wherever they stand (but not behind `--`)."""
+    end = words.index("--") if "--" in words else len(words)
+    front, rest = [], []
+    queue = list(words[:end])
+    while queue:
+        word = queue.pop(0)
+        name, is_joined, _ = word.partition("=")
+        if name not in GLOBAL_OPTIONS:
+            rest.append(word)
+        elif name == "--lab":
+            front.append(word if is_joined else "--lab=1")
+        else:
+            front.append(word)
+            if GLOBAL_OPTIONS[name] and not is_joined and queue:
+                front.append(queue.pop(0))
+    return [*front, *rest, *words[end:]]
+
+
+def _failed(error: Exception, words: Sequence[str]) -> int:
+    from clanpy.cli.failure import show_bug, show_error, show_usage  # noqa: PLC0415 - only when something failed
+
+    before_dashes = words[: words.index("--")] if "--" in words else words
+    as_json, debug = "--json" in before_dashes, "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
+    if isinstance(error, ClanpyError):
+        return show_error(error, as_json=as_json, debug=debug)
+    if _is_usage(error):
+        return show_usage(error, as_json=as_json)
+    return show_bug(error, words=before_dashes, debug=debug)
+
+
+def _is_usage(error: Any) -> bool:
+    """Whether typer itself complains. Its exceptions have no public name that all its versions share."""
+    return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _enable_completion() -> None:
+    import_module("typer.completion").completion_init()  # only when a shell asks
+    for name in ("COMP_WORDS", "_TYPER_COMPLETE_ARGS"):
+        if name in os.environ:
+            os.environ[name] = re.sub(r"(?<=\s)--lab(?=\s)", "--lab=1", os.environ[name])
+
+
+def _close_stdout() -> None:
+    """The reader of our output has gone (`| head`): keep the interpreter from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
