@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clanpy.errors import CombinedError
+from clanpy.ui.format import clean
 
 
 if TYPE_CHECKING:
@@ -36,6 +37,6 @@ def _many(errors: Sequence[ClanpyError]) -> list[str]:
 
 
 def _details(details: Sequence[str]) -> list[str]:
-    shown = [f"    {line[:MAX_LINE]}" for text in details for line in text.splitlines() or [""]]
+    shown = [f"    {clean(line)[:MAX_LINE]}" for text in details for line in text.splitlines() or [""]]
     left = len(shown) - MAX_DETAILS
     return shown if left <= 0 else [f"    … {left} lines before", *shown[-MAX_DETAILS:]]

@@ -1,0 +1,108 @@
+"""Numbers, names and marks as text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from clanpy.events import Outcome
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# The mark says the same as the colour does: nothing is told by colour alone.
+MARKS = {
+    Outcome.CONFIRMED: "✓",
+    Outcome.UNCHANGED: "=",
+    Outcome.BUILT: "✓",
+    Outcome.PLANNED: "·",
+    Outcome.FAILED: "✗",
+    Outcome.UNREACHABLE: "?",
+    Outcome.LOCKED: "!",
+    Outcome.ROLLED_BACK: "↩",
+    Outcome.CANCELLED: "-",
+    Outcome.SKIPPED: "-",
+}
+ASCII_MARKS = {"✓": "+", "✗": "x", "↩": "<", "·": ".", "…": "..."}
+STYLES = {
+    Outcome.CONFIRMED: "green",
+    Outcome.UNCHANGED: "dim",
+    Outcome.BUILT: "green",
+    Outcome.PLANNED: "cyan",
+    Outcome.FAILED: "red",
+    Outcome.UNREACHABLE: "red",
+    Outcome.LOCKED: "yellow",
+    Outcome.ROLLED_BACK: "red",
+    Outcome.CANCELLED: "yellow",
+    Outcome.SKIPPED: "dim",
+}
+ANSI = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.BUILT, Outcome.PLANNED})
+
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROLS = {code: None for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x09}
+
+
+def clean(line: str) -> str:
+    """A line of foreign output without what a terminal would obey: it may come from a host that is not ours any more."""
+    return _ESCAPES.sub("", line).translate(_CONTROLS).replace("\t", "    ")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `41 s`, `1m02s`, `2h05m`."""
+    if seconds < 9.95:  # noqa: PLR2004 - from ten seconds on nobody reads tenths
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"  # noqa: PLR2004 - an hour
+
+
+def size(count: float) -> str:
+    """Bytes in binary units: `812 B`, `1.2 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004 - the binary thousand
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def shortened(text: str, width: int) -> str:
+    """Text no wider than `width`, cut out in the middle: both ends of a path or a log line tell something."""
+    if len(text) <= width:
+        return text
+    if width < 3:  # noqa: PLR2004 - one letter, the ellipsis, one letter
+        return text[:width]
+    head = (width - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (width - 1 - head) :]}"
+
+
+def names(hosts: Sequence[str], limit: int = 12) -> str:
+    """`a b c`, or the first dozen and how many more."""
+    more = len(hosts) - limit
+    return " ".join(hosts[:limit]) + (f" … and {more} more" if more > 0 else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 machine`, `8 machines`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
+def words(outcome: Outcome) -> str:
+    """An outcome as one reads it: `rolled back`."""
+    return outcome.value.replace("_", " ")
+
+
+def painted(text: str, style: str, *, colour: bool) -> str:
+    """Text in a style of `ANSI`, when colours are wanted."""
+    return f"\x1b[{ANSI[style]}m{text}\x1b[0m" if colour and text else text
+
+
+def in_ascii(text: str) -> str:
+    """The same text for a terminal that knows no other letters."""
+    for mark, plain in ASCII_MARKS.items():
+        text = text.replace(mark, plain)
+    return text.encode("ascii", "replace").decode()
