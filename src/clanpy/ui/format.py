@@ -42,7 +42,7 @@ GOOD = frozenset({Outcome.CONFIRMED, Outcome.UNCHANGED, Outcome.BUILT, Outcome.P
 
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROLS = {code: None for code in (*range(0x20), 0x7F, *range(0x80, 0xA0)) if code != 0x09}
+_CONTROLS = dict.fromkeys({*range(0x20), 0x7F, *range(0x80, 0xA0)} - {ord("\t")})
 
 
 def clean(line: str) -> str:
