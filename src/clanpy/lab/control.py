@@ -1,0 +1,114 @@
+"""Starting the keeper, and telling it what to do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import clanpy
+from clanpy.lab import kernel
+from clanpy.lab.errors import LabError, LabNotRunningError, NoSpaceError
+from clanpy.lab.kernel import Mount
+from clanpy.lab.plan import HostPlan
+from clanpy.lab.state import Paths, Running
+
+
+_PATIENCE = 30.0
+_PAUSE = 0.005
+_PACKAGES = Path(clanpy.__file__).resolve().parent.parent
+
+
+def start_keeper(paths: Paths) -> Running:
+    """Start the lab's keeper and wait until it listens. Raises LabError with its last words if it does not."""
+    program = (
+        f"import sys; sys.path.insert(0, {str(_PACKAGES)!r}); from clanpy.lab.keeper import main; main(*sys.argv[1:])"
+    )
+    with paths.keeper_log.open("wb") as log:
+        keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", program, paths.name, str(paths.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+            env={},
+        )
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        running = Running.load(paths)
+        if running is not None:
+            _name_network(paths, running.keeper.pid)
+            keeper.returncode = 0  # it outlives us on purpose: no warning that it was not waited for
+            return running
+        if keeper.poll() is not None:
+            break
+        time.sleep(_PAUSE)
+    keeper.kill()
+    keeper.wait()
+    raise LabError(f"the keeper of lab {paths.name} did not start", details=last_lines(paths.keeper_log))
+
+
+def _name_network(paths: Paths, pid: int) -> None:
+    """Show the lab's network to `ip netns`, as people look for it there."""
+    unname_network(paths)
+    paths.network.parent.mkdir(parents=True, exist_ok=True)
+    paths.network.touch(mode=0o444)
+    kernel.mount(f"/proc/{pid}/ns/net", paths.network, flags=Mount.BIND)
+
+
+def unname_network(paths: Paths) -> None:
+    if paths.network.exists():
+        with suppress(OSError):
+            kernel.unmount(paths.network)
+        paths.network.unlink(missing_ok=True)
+
+
+def start_hosts(paths: Paths, plans: Sequence[HostPlan]) -> None:
+    _request(paths, {"do": "start", "plans": [plan.to_dict() for plan in plans]})
+
+
+def stop_hosts(paths: Paths, names: Sequence[str], *, forget: bool = False) -> None:
+    """Switch hosts off. With `forget`, their network and the disks that live in memory go too."""
+    _request(paths, {"do": "stop", "hosts": list(names), "forget": forget})
+
+
+def _request(paths: Paths, request: Mapping[str, Any]) -> None:
+    folder = os.open(paths.folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(_PATIENCE)
+            sock.connect(f"/proc/self/fd/{folder}/{paths.keeper_socket.name}")  # short, however long the path is
+            with sock.makefile("rwb") as stream:
+                stream.write(json.dumps(request).encode() + b"\n")
+                stream.flush()
+                answer = json.loads(stream.readline() or b"{}")
+    except (FileNotFoundError, ConnectionError, json.JSONDecodeError) as error:
+        raise LabNotRunningError(f"lab {paths.name} is not running", hint="start it with `clanpy lab up`") from error
+    except TimeoutError as error:
+        raise LabError(f"the keeper of lab {paths.name} does not answer") from error
+    finally:
+        os.close(folder)
+    if not answer.get("ok"):
+        _raise(paths, answer)
+
+
+def _raise(paths: Paths, answer: Mapping[str, Any]) -> None:
+    message = f"lab {paths.name}: {answer.get('message', 'its keeper ended in the middle')}"
+    if answer.get("errno") == errno.ENOSPC:
+        raise NoSpaceError(message, hint=f"make room below {paths.folder}, or choose another place with CLANPY_LAB_DIR")
+    raise LabError(message, details=last_lines(paths.keeper_log))
+
+
+def last_lines(path: Path, count: int = 15) -> tuple[str, ...]:
+    with suppress(OSError):
+        return tuple(path.read_text(errors="replace").splitlines()[-count:])
+    return ()

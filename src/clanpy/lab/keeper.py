@@ -1,0 +1,288 @@
+"""The process that holds a running lab together: it owns the lab's network and is the parent of every host.
+
+All that a lab is in the kernel hangs on this one process: the bridge lives in its network namespace, small disks in its mount
+namespace, and the hosts die with it. So nothing is left when it goes, however it goes.
+
+It is started as a fresh, small interpreter by `clanpy.lab.control`, listens on a socket in the lab's folder for one JSON
+document a connection, and restarts a host that reboots.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from clanpy.lab import cgroup, kernel
+from clanpy.lab.boot import boot
+from clanpy.lab.kernel import Mount, Namespace
+from clanpy.lab.model import CONTROLLER_ADDRESS, PREFIX, HostState
+from clanpy.lab.plan import HostPlan
+from clanpy.lab.process import Process, kernel_boot
+from clanpy.lab.state import NETWORK_NAMES, Paths, write_whole
+
+
+BRIDGE = "lab0"
+_PATIENCE = 10.0
+
+
+class Host:
+    """A host as the keeper has it."""
+
+    def __init__(self, plan: HostPlan, network: int) -> None:
+        self.plan = plan
+        self.network = network
+        self.pid: int | None = None  # set until we have waited for it
+        self.state = HostState.OFF
+        self.boots = 0
+        self.wanted = True
+
+    def to_dict(self) -> dict[str, Any]:
+        init = None if self.pid is None else Process.of(self.pid)
+        return {"state": self.state.value, "boots": self.boots, "init": None if init is None else init.to_dict()}
+
+
+class Keeper:
+    """Starts hosts, buries them, and answers questions."""
+
+    def __init__(self, paths: Paths) -> None:
+        self.paths = paths
+        self.hosts: dict[str, Host] = {}
+        self.selector = selectors.DefaultSelector()
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.ending = False
+
+    def run(self) -> None:
+        """Be the keeper until told to end."""
+        os.chdir(self.paths.folder)
+        held = _hold(self.paths)
+        cgroup.join(cgroup.keeper_group(self.paths.name))
+        _own_world()
+        self.own_network = os.open("/proc/self/ns/net", os.O_RDONLY)
+        self.own_children = os.open("/proc/self/ns/pid", os.O_RDONLY)
+        _bridge()
+        wakeup = self._watch_signals()
+        self._listen()
+        self._note()
+        while not self.ending:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.listener:
+                    self._serve()
+                else:
+                    wakeup.recv(4096)
+            self._bury()
+        self._end()
+        os.close(held)
+
+    def _watch_signals(self) -> socket.socket:
+        reader, writer = socket.socketpair()
+        for end in (reader, writer):
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._terminate)
+        self.selector.register(reader, selectors.EVENT_READ)
+        return reader
+
+    def _terminate(self, *_: object) -> None:
+        self.ending = True
+
+    def _listen(self) -> None:
+        path = self.paths.keeper_socket
+        path.unlink(missing_ok=True)
+        self.listener.bind(path.name)  # relative: the whole path may be longer than a socket's address can be
+        self.listener.listen(64)
+        self.selector.register(self.listener, selectors.EVENT_READ)
+
+    def _note(self) -> None:
+        """Write down who runs, for everybody who wants to know."""
+        hosts = {name: host.to_dict() for name, host in self.hosts.items()}
+        myself = Process.of(os.getpid())
+        assert myself is not None
+        write_whole(self.paths.keeper, json.dumps({"keeper": myself.to_dict(), "hosts": hosts}))
+
+    def _serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection, suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
+            connection.settimeout(_PATIENCE)
+            with connection.makefile("rwb") as stream:
+                answer = self._answer(json.loads(stream.readline()))
+                stream.write(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what is asked. An error is an answer too: the keeper outlives it."""
+        try:
+            if request["do"] == "start":
+                self._start([HostPlan.from_dict(raw) for raw in request["plans"]])
+            elif request["do"] == "stop":
+                self._stop(request["hosts"], forget=request["forget"])
+        except (OSError, subprocess.CalledProcessError) as error:
+            sys.stderr.write(f"{request['do']}: {error}\n")
+            return {"ok": False, "errno": getattr(error, "errno", None), "message": str(error)}
+        else:
+            return {"ok": True}
+        finally:
+            self._note()
+
+    def _start(self, plans: Sequence[HostPlan]) -> None:
+        self._bury()
+        new = [Host(plan, self._new_network()) for plan in plans if plan.host.name not in self.hosts]
+        _cable([(host.plan.host.link, host.network) for host in new])
+        asleep = [self.hosts[plan.host.name] for plan in plans if plan.host.name in self.hosts]
+        asleep = [host for host in asleep if host.pid is None]
+        if asleep:
+            _ip(*(f"link set {host.plan.host.link} up" for host in asleep))
+        self.hosts.update({host.plan.host.name: host for host in new})
+        for host in (*asleep, *new):
+            self._boot(host)
+
+    def _new_network(self) -> int:
+        kernel.unshare(Namespace.NET)
+        try:
+            return os.open("/proc/self/ns/net", os.O_RDONLY)
+        finally:
+            kernel.setns(self.own_network, Namespace.NET)
+
+    def _boot(self, host: Host) -> None:
+        _own_disk(host.plan)
+        kernel.unshare(Namespace.PID)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                boot(host.plan, host.network, cgroup.host_group(self.paths.name, host.plan.host.name))
+        finally:
+            kernel.setns(self.own_children, Namespace.PID)
+        host.pid = pid
+        host.state, host.boots, host.wanted = HostState.RUNNING, host.boots + 1, True
+
+    def _bury(self) -> None:
+        """Take note of hosts that have ended, and start those again that reboot."""
+        changed = False
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            for host in self.hosts.values():
+                if host.pid == pid:
+                    self._ended(host, status)
+                    changed = True
+        if changed and not self.ending:
+            self._note()
+
+    def _ended(self, host: Host, status: int) -> None:
+        host.pid = None
+        signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        if signalled == signal.SIGHUP and host.wanted:  # how the kernel says that the init of a PID namespace rebooted
+            self._boot(host)
+        elif signalled == signal.SIGINT or not host.wanted:  # powered off, from inside or by us
+            host.state = HostState.OFF
+            self._unplug(host)
+        else:
+            host.state = HostState.FAILED
+            sys.stderr.write(f"{host.plan.host.name}: PID 1 ended with status {status}\n")
+
+    def _unplug(self, host: Host) -> None:
+        """A host that is off answers nothing, not even with a refusal."""
+        with suppress(subprocess.CalledProcessError):
+            _ip(f"link set {host.plan.host.link} down")
+
+    def _stop(self, names: Sequence[str], *, forget: bool) -> None:
+        chosen = [self.hosts[name] for name in names if name in self.hosts]
+        for host in chosen:
+            host.wanted = False
+            if host.pid is not None:
+                os.kill(host.pid, signal.SIGKILL)  # our child, not yet waited for: the number is its own
+        deadline = time.monotonic() + _PATIENCE
+        while any(host.pid for host in chosen) and time.monotonic() < deadline:
+            self._bury()
+            time.sleep(0.002)
+        if forget:
+            for host in chosen:
+                self._forget(host)
+
+    def _forget(self, host: Host) -> None:
+        with suppress(subprocess.CalledProcessError):
+            _ip(f"link del {host.plan.host.link}")
+        os.close(host.network)
+        with suppress(OSError):
+            kernel.unmount(host.plan.paths.disk)
+        cgroup.destroy(cgroup.host_group(self.paths.name, host.plan.host.name))
+        del self.hosts[host.plan.host.name]
+
+    def _end(self) -> None:
+        self._stop(list(self.hosts), forget=False)
+        for path in (self.paths.keeper_socket, self.paths.keeper):
+            path.unlink(missing_ok=True)
+
+
+def _hold(paths: Paths) -> int:
+    """Be the only keeper of the lab. A second one ends here."""
+    handle = os.open(paths.folder, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle
+
+
+def _own_world() -> None:
+    """Namespaces of the keeper's own. Mounts of this computer still go away in here when they go away outside."""
+    kernel.unshare(Namespace.MOUNT | Namespace.NET)
+    kernel.mount("none", "/", flags=Mount.SLAVE | Mount.RECURSIVE)
+    if NETWORK_NAMES.is_dir():
+        for name in NETWORK_NAMES.iterdir():  # other networks must not live on because we look at them
+            with suppress(OSError):
+                kernel.unmount(name)
+
+
+def _bridge() -> None:
+    _ip(
+        "link set lo up",
+        f"link add {BRIDGE} type bridge",
+        f"addr add {CONTROLLER_ADDRESS}/{PREFIX} dev {BRIDGE}",
+        f"link set {BRIDGE} up",
+    )
+
+
+def _cable(ends: Sequence[tuple[str, int]]) -> None:
+    """Plug hosts (link name, open network namespace) into the bridge."""
+    me = os.getpid()
+    lines = []
+    for link, network in ends:
+        lines.append(f"link add {link} type veth peer name eth0 netns /proc/{me}/fd/{network}")
+        lines.append(f"link set {link} master {BRIDGE} up")
+    if lines:
+        _ip(*lines)
+
+
+def _ip(*lines: str) -> None:
+    subprocess.run(
+        ["ip", "-batch", "-"],
+        input="\n".join(lines).encode() + b"\n",
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+    )
+
+
+def _own_disk(plan: HostPlan) -> None:
+    """A disk of the host's own size, in memory; it is there until the host is forgotten."""
+    disk = plan.paths.disk
+    if plan.host.disk is not None and not disk.is_mount():
+        kernel.mount(f"disk-{plan.host.name}", disk, "tmpfs", options=f"mode=755,size={plan.host.disk}")
+
+
+def main(name: str, folder: str) -> None:
+    """The entry point of the keeper's process."""
+    kernel_boot()
+    Keeper(Paths(name, Path(folder))).run()

@@ -1,0 +1,247 @@
+"""Furnish a host's root: accounts, keys, sshd, Nix, and the marks by which its class is known.
+
+Done at a host's first start, and again only when its plan has changed: what was deployed to it since stays.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clanpy.lab.plan import HostPlan
+from clanpy.lab.shims import DARWIN_SHIMS, LINUX_SHIMS
+
+
+OWN = Path("/usr/lib/clanpy-lab")
+SHARED = OWN / "shared"
+INIT_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+
+# The files of this computer's /etc that programs need and that say nothing about its owner.
+_PLAIN_ETC = (
+    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "protocols", "services", "pam.d",
+    "pam.conf", "security", "login.defs", "bash.bashrc", "profile", "terminfo", "sudo.conf", "debian_version",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A line of /etc/passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+    @property
+    def line(self) -> str:
+        return f"{self.name}:x:{self.uid}:{self.gid}::{self.home}:{self.shell}"
+
+
+def provision(plan: HostPlan, root: Path) -> None:
+    """Furnish the root of a host that is mounted at `root`."""
+    mark = Path("disk", "provisioned")
+    if mark.is_file() and mark.read_text() == plan.stamp:
+        return
+    is_darwin = plan.host.class_ == "darwin"
+    accounts = _accounts(plan)
+    _folders(root)
+    if plan.base.tree is None:
+        _copy_etc(root)
+    _write_accounts(root, accounts, "staff:x:20:" if is_darwin else "users:x:100:")
+    for account in accounts:
+        if account.name == "root" or account.name in plan.host.users:
+            _authorize(root, account, plan.client_key)
+    _write_sudo(root, plan)
+    _write_ssh(root, plan)
+    _write_nix(root, plan)
+    _write_identity(root, plan)
+    _write_init(root, plan)
+    mark.write_text(plan.stamp)
+
+
+def put(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file anew: never through a link that is there, and never into a file of the layer below."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), mode)
+
+
+def _folders(root: Path) -> None:
+    for name in ("etc", "var/log", "var/lib", "var/empty", "var/tmp", "var/cache", "var/db", "opt", "boot"):
+        (root / name).mkdir(parents=True, exist_ok=True)
+    (root / "var/tmp").chmod(0o1777)
+    for name, target in {"var/run": "/run", "var/lock": "/run/lock"}.items():
+        if not (root / name).is_symlink() and not (root / name).exists():
+            (root / name).symlink_to(target)
+
+
+def _copy_etc(root: Path) -> None:
+    for name in _PLAIN_ETC:
+        source, target = Path("/etc", name), root / "etc" / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+        elif source.is_file():
+            _copy(source, target)
+
+
+def _copy(source: str | Path, target: str | Path) -> None:
+    Path(target).unlink(missing_ok=True)
+    shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _accounts(plan: HostPlan) -> tuple[Account, ...]:
+    is_darwin = plan.host.class_ == "darwin"
+    homes, first, group = ("/Users", 501, 20) if is_darwin else ("/home", 1000, 100)
+    root_home = "/var/root" if is_darwin else "/root"
+    nobody = "/usr/sbin/nologin"
+    return (
+        Account("root", 0, 0, root_home, "/bin/bash"),
+        Account("daemon", 1, 1, "/var/empty", nobody),
+        Account("sshd", 110, 65534, "/run/sshd", nobody),
+        Account("nobody", 65534, 65534, "/var/empty", nobody),
+        *(Account(f"nixbld{n}", 30000 + n, 30000, "/var/empty", nobody) for n in (1, 2)),
+        *(Account(name, first + n, group, f"{homes}/{name}", "/bin/bash") for n, name in enumerate(plan.host.users)),
+    )
+
+
+def _write_accounts(root: Path, accounts: tuple[Account, ...], users_group: str) -> None:
+    groups = ("root:x:0:", "daemon:x:1:", "tty:x:5:", users_group, "nixbld:x:30000:nixbld1,nixbld2", "nogroup:x:65534:")
+    put(root / "etc/passwd", "".join(f"{account.line}\n" for account in accounts))
+    put(root / "etc/group", "".join(f"{group}\n" for group in groups))
+    put(root / "etc/shadow", "".join(f"{account.name}:*:19000:0:99999:7:::\n" for account in accounts), 0o640)
+
+
+def _authorize(root: Path, account: Account, key: str) -> None:
+    home = root / account.home.lstrip("/")
+    (home / ".ssh").mkdir(parents=True, exist_ok=True)
+    put(home / ".ssh/authorized_keys", f"{key}\n", 0o600)
+    for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
+        os.chown(path, account.uid, account.gid)
+    for path in (home, home / ".ssh"):
+        path.chmod(0o700)
+
+
+def _write_sudo(root: Path, plan: HostPlan) -> None:
+    lines = ["Defaults env_reset", "root ALL=(ALL:ALL) ALL"]
+    lines += [f"{name} ALL=(ALL:ALL) NOPASSWD: ALL" for name in plan.host.users]
+    put(root / "etc/sudoers", "".join(f"{line}\n" for line in [*lines, "@includedir /etc/sudoers.d"]), 0o440)
+    (root / "etc/sudoers.d").mkdir(exist_ok=True)
+    # Debian's own list of modules for sudo wants its session managers
+    put(
+        root / "etc/pam.d/sudo",
+        "auth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n",
+    )
+
+
+def _write_ssh(root: Path, plan: HostPlan) -> None:
+    folder = root / "etc/ssh"
+    key = plan.paths.key
+    put(folder / key.name, key.read_text(), 0o600)
+    put(folder / f"{key.name}.pub", key.with_suffix(".pub").read_text())
+    (folder / "sshd_config.d").mkdir(exist_ok=True)
+    path = (
+        "/usr/bin:/bin:/usr/sbin:/sbin"
+        if plan.host.class_ == "darwin"
+        else "/usr/local/bin:/run/wrappers/bin:/usr/bin:/bin:/usr/sbin:/sbin:/run/current-system/sw/bin"
+    )
+    put(folder / "sshd_config", _SSHD_CONFIG.format(key=key.name, path=path))
+
+
+_SSHD_CONFIG = """\
+Include /etc/ssh/sshd_config.d/*.conf
+HostKey /etc/ssh/{key}
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/authorized_keys.d/%u
+UsePAM no
+UseDNS no
+PrintMotd no
+PidFile /run/sshd.pid
+Subsystem sftp internal-sftp
+SetEnv PATH={path}
+"""
+
+
+def _write_nix(root: Path, plan: HostPlan) -> None:
+    trusted = " ".join(("root", *plan.host.users))
+    lines = [
+        "sandbox = false", "build-users-group =", "experimental-features = nix-command flakes", "substituters =",
+        "flake-registry =", f"trusted-users = {trusted}",
+    ]  # fmt: skip
+    if plan.host.class_ == "darwin":
+        lines += ["system = aarch64-darwin", "extra-platforms = x86_64-darwin x86_64-linux aarch64-linux"]
+    put(root / "etc/nix/nix.conf", "".join(f"{line}\n" for line in lines))
+    for name in (
+        "store",
+        "var/nix/profiles/per-user",
+        "var/nix/gcroots/per-user",
+        "var/nix/daemon-socket",
+        "var/log/nix",
+    ):
+        (root / "nix" / name).mkdir(parents=True, exist_ok=True)
+    (root / "nix/store").chmod(0o1775)
+
+
+def _write_identity(root: Path, plan: HostPlan) -> None:
+    """The marks by which a host is recognised as what it is."""
+    name = plan.host.name
+    put(root / "etc/hostname", f"{name}\n")
+    put(root / "etc/machine-id", f"{uuid.uuid4().hex}\n", 0o444)
+    put(root / "etc/resolv.conf", "")
+    (root / "etc/hosts").unlink(missing_ok=True)
+    (root / "etc/hosts").symlink_to(SHARED / "hosts")
+    (root / "etc/os-release").unlink(missing_ok=True)
+    if plan.host.class_ == "nixos":
+        put(root / "etc/NIXOS", "")
+        put(root / "etc/os-release", 'ID=nixos\nNAME=NixOS\nPRETTY_NAME="NixOS (clanpy lab)"\nVERSION_ID="26.05"\n')
+    for path, text in _shims(plan).items():
+        put(root / path, text, 0o755)
+
+
+def _shims(plan: HostPlan) -> Mapping[str, str]:
+    if plan.host.class_ == "darwin":
+        return DARWIN_SHIMS
+    return {} if plan.base.init == "systemd" else LINUX_SHIMS
+
+
+def _write_init(root: Path, plan: HostPlan) -> None:
+    own = root / OWN.relative_to("/")
+    put(own / "sysinit", _SYSINIT, 0o755)
+    put(own / "sshd", _SSHD, 0o755)
+    put(own / "nix-daemon", _NIX_DAEMON, 0o755)
+    lines = [f"::sysinit:{OWN}/sysinit", f"::respawn:{OWN}/sshd", f"::respawn:{OWN}/nix-daemon", "::shutdown:/bin/true"]
+    put(root / "etc/inittab", "".join(f"{line}\n" for line in lines))
+
+
+_SYSINIT = """\
+#!/bin/sh
+# what a boot does before services start: make the system that the profile names the running one
+mkdir -p /run/sshd /run/lock /run/clanpy-lab/units
+chmod 1777 /run/lock
+hostname > /run/clanpy-lab/hostname
+system=$(readlink -f /nix/var/nix/profiles/system)
+[ -d "$system" ] || exit 0
+[ ! -x "$system/activate" ] || "$system/activate" > /var/log/activate-at-boot.log 2>&1 < /dev/null
+[ -e /run/current-system ] || ln -sfn "$system" /run/current-system
+[ ! -e /etc/NIXOS ] || ln -sfn "$system" /run/booted-system
+"""
+
+_SSHD = """\
+#!/bin/sh
+mkdir -p /run/sshd
+while [ -e /run/clanpy-lab/no-sshd ]; do sleep 0.05; done
+exec /usr/sbin/sshd -D -E /var/log/sshd.log
+"""
+
+_NIX_DAEMON = """\
+#!/bin/sh
+exec nix-daemon > /dev/null 2> /var/log/nix-daemon.log
+"""
