@@ -1,0 +1,115 @@
+# What a host is and what it runs: one round trip, nothing changed, no process started that can be done without.
+# Variables: accounts (names, space between), ask_nix (0|1), ask_elevation (0|1)
+say "protocol=1"
+uid=$(id -u)
+say "uid=$uid"
+say "user=$(id -un)"
+kernel=$(uname -s)
+say "kernel=$kernel"
+say "machine=$(uname -m)"
+say "release=$(uname -r)"
+
+class=linux
+[ ! -e "$root/etc/NIXOS" ] || class=nixos
+[ ! -e "$root/run/current-system/nixos-version" ] || class=nixos
+[ "$kernel" != Darwin ] || class=darwin
+say "class=$class"
+
+link() { # KEY PATH: say where a symlink leads, if it leads anywhere
+  ! _path=$(resolve "$2") || say "$1=$_path"
+}
+generation() { # KEY PROFILE: say the number of a profile's generation
+  _number=$(readlink "$2") || return 0
+  _number=${_number%-link}
+  _number=${_number##*-}
+  case $_number in '' | *[!0-9]*) ;; *) say "$1=$_number" ;; esac
+}
+link running "$root/run/current-system"
+link booted "$root/run/booted-system"
+link profile "$root/nix/var/nix/profiles/system"
+generation generation "$root/nix/var/nix/profiles/system"
+say "boot=$(boot)"
+say "clock=$(date +%s)"
+
+free=$(df -Pk "$root/nix/store" 2>/dev/null | tail -n 1)
+# shellcheck disable=SC2086 # the columns of the line are wanted as words
+set -- $free
+[ -z "${4:-}" ] || say "free_kib=$4"
+
+if nix=$(command -v nix); then
+  say "nix=$nix"
+  # A nix that lies in the store has its version in its path; to ask it costs 20 ms.
+  store=$(resolve "$nix")
+  store=${store%/bin/*}
+  case $store in
+    *-nix-[0-9]*) say "nix_version=${store##*-nix-}" ;;
+    *) [ "$ask_nix" != 1 ] || { version=$(nix --version 2>/dev/null) && say "nix_version=${version##* }"; } ;;
+  esac
+fi
+
+if [ "$uid" = 0 ]; then
+  say "elevation=root"
+elif [ "$ask_elevation" = 1 ]; then
+  elevation=none
+  for tool in sudo doas run0; do
+    has "$tool" || continue
+    [ "$elevation" != none ] || elevation=$tool-password
+    case $tool in
+      run0) continue ;; # asks on its own terminal: no way to try it
+    esac
+    if "$tool" -n true </dev/null >/dev/null 2>&1; then
+      elevation=$tool
+      break
+    fi
+  done
+  say "elevation=$elevation"
+fi
+
+places 0
+system=$vault
+lock_find
+if lock_is_held; then sed 's/^/@lock./' "$locks/lock.$top" 2>/dev/null; fi
+
+record() { # VAULT: the latest run of each slot (the system, each account's home), whether its guard still works, the way back
+  for _back in "$1"/back.*; do
+    [ ! -r "$_back" ] || sed "s/^/@back.${_back##*/back.}./" "$_back"
+  done
+  for _latest in "$1"/latest.*; do
+    [ -r "$_latest" ] || continue
+    _slot=${_latest##*/latest.}
+    IFS= read -r _run <"$_latest"
+    _dir=$1/runs/$_run
+    [ -d "$_dir" ] || continue
+    say "run.$_slot.id=$_run"
+    for _file in public previous state result; do
+      [ ! -r "$_dir/$_file" ] || sed "s/^/@run.$_slot./" "$_dir/$_file"
+    done
+    [ ! -e "$_dir/result" ] || continue
+    if [ -r "$_dir/state" ] &&
+      alive "$(field "$_dir/state" pid)" "$(field "$_dir/state" started)" "$(field "$_dir/state" boot)"; then
+      say "run.$_slot.alive=1"
+    fi
+  done
+}
+record "$vault"
+places "$uid"
+[ "$vault" = "$system" ] || record "$vault"
+
+for account in $accounts; do
+  home=$(home_of "$account")
+  case $home in
+    /*) ;;
+    *) say "home.$account.missing=1" && continue ;;
+  esac
+  say "home.$account.home=$root$home"
+  home=$root$home
+  if [ -d "$home" ] && ! [ -x "$home" ]; then
+    say "home.$account.unreadable=1"
+    continue
+  fi
+  profile=$(home_profile "$account" "$home")
+  link "home.$account.running" "$home/.local/state/home-manager/gcroots/current-home"
+  link "home.$account.profile" "$profile"
+  generation "home.$account.generation" "$profile"
+done
+say "end=facts"

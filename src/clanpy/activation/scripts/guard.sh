@@ -1,0 +1,227 @@
+# The guard: makes a store path live on this host, and puts back what ran before unless it is told in time that all is well.
+# It runs detached from every connection. usage: sh guard go|recover DIR
+#
+#   recorded -> activating -> awaiting -> committing -> finishing        confirmed
+#                    \           \            \
+#                     `-----------`------------`-> rolling_back -> finishing      rolled_back | stuck
+#
+# In $dir: spec (what to do), state (how far we are), previous (what ran before), log, result; `confirm` and `revert` are made
+# by the controller. Until `committing` neither profile nor boot entry is touched: a reboot is a way back as well.
+# From spec: id run slot class kind account goal new live generation confirm_within activate_within token keep backup bootloader
+# owner controller reason. Times are in hundredths of a second.
+mode=$1
+dir=$2
+# shellcheck source=/dev/null # written by start.sh
+. "$dir/spec"
+me=$(id -u)
+places "$me"
+# sudo on macOS keeps the caller's HOME, which Nix as root must not use; nix-darwin's own command sets both of these.
+[ "$me" != 0 ] || HOME=$(home_of root)
+export HOME
+[ "$class" != darwin ] || ! [ -S "$root/nix/var/nix/daemon-socket/socket" ] || export NIX_REMOTE=daemon
+
+home='' profile=$root/nix/var/nix/profiles/system
+[ "$kind" = system ] || home=$root$(home_of "$account")
+[ "$kind" = system ] || profile=$(home_profile "$account" "$home")
+
+# Say and write down how far we are. A step is written down before it is taken.
+step() { # PHASE
+  [ "$phase" = "$1" ] || echo "clanpy: $1"
+  phase=$1
+  printf '%s\n' "phase=$phase" "pid=$$" "started=$(started $$)" "boot=$(boot)" "child=$child" \
+    "child_started=${child:+$(started "$child")}" "outcome=$outcome" "reason=$why" "code=$code" | put "$dir/state"
+}
+
+# ---- an activation with a limit ----
+
+own_group() { # COMMAND...: in a process group of its own, so that it can be ended with everything it started
+  trap - HUP
+  if has setsid; then
+    exec setsid "$@"
+  elif has perl; then
+    exec perl -e 'setpgrp(0, 0); exec @ARGV' "$@"
+  else
+    exec "$@"
+  fi
+}
+
+end_group() { # PID
+  kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null
+  waited=0
+  while kill -0 "-$1" 2>/dev/null && [ "$waited" -lt 300 ]; do nap; done
+  kill -KILL "-$1" 2>/dev/null || kill -KILL "$1" 2>/dev/null
+}
+
+activate_in_time() { # PATH: 124 when it took too long and was ended
+  rm -f "$dir/late"
+  [ ! -x "$previous/sw/bin/sh" ] || sh=$previous/sw/bin/sh # the new system may have brought another /bin/sh, or none
+  own_group "$sh" "$dir/guard" activate "$dir" "$1" &
+  child=$!
+  step "$phase"
+  (
+    waited=0
+    while [ "$waited" -lt "$activate_within" ]; do nap; done
+    : >"$dir/late"
+    end_group "$child"
+  ) &
+  watch=$!
+  wait "$child"
+  code=$?
+  [ -e "$dir/late" ] || kill "$watch" 2>/dev/null
+  wait "$watch" 2>/dev/null
+  child=
+  [ ! -e "$dir/late" ] || code=124
+  return "$code"
+}
+
+# ---- the way ----
+
+finish() { # OUTCOME REASON
+  outcome=$1 why=$2
+  rm -f "$dir/reserve"
+  step finishing
+  guard_unlock
+  printf '%s\n' "outcome=$outcome" "reason=$why" "code=$code" "running=$(running)" "finished=$(date +%s)" | put "$dir/result"
+  forget_old
+  [ ! -e "$dir/job.plist" ] || launchctl bootout "system/org.clanpy.$id"
+  exit 0
+}
+
+forget_old() { # of the runs of this slot that have ended, all but the last $keep
+  _kept=0
+  # shellcheck disable=SC2012 # the names are run ids, which have no white space
+  ls -1t "$vault/runs" | while IFS= read -r _run; do
+    [ -e "$vault/runs/$_run/result" ] || continue
+    [ "$(field "$vault/runs/$_run/public" slot)" = "$slot" ] || continue
+    _kept=$((_kept + 1))
+    [ "$_kept" -le "$keep" ] || rm -rf "$vault/runs/$_run" "${roots:?}/$_run"
+  done
+}
+
+# The tools of the system that ran before come first, whatever the new one brings: they are what going back is done with.
+tools() { [ ! -d "$previous/sw/bin" ] || PATH=$previous/sw/bin:$PATH; }
+
+record() {
+  previous=$(running)
+  tools
+  previous_profile=$(resolve "$profile")
+  previous_generation=$(readlink "$profile")
+  previous_generation=${previous_generation%-link}
+  previous_generation=${previous_generation##*-}
+  keep_path "$id" new "$new" || return
+  [ -z "$previous" ] || keep_path "$id" previous "$previous" || return
+  [ -z "$previous_profile" ] || keep_path "$id" profile "$previous_profile" || return
+  printf '%s\n' "previous=$previous" "previous_profile=$previous_profile" "previous_generation=$previous_generation" |
+    put "$dir/previous" || return
+  dd if=/dev/zero of="$dir/reserve" bs=1024 count=64 2>/dev/null # room to write the end of the story on a disk that is full
+}
+
+await() { # until the controller says yes (0) or no, or says nothing in time
+  [ "$confirm_within" -gt 0 ] || return 0
+  step awaiting
+  waited=0
+  while :; do
+    if [ -e "$dir/revert" ]; then
+      why=$(cat "$dir/revert")
+      return 1
+    fi
+    [ ! -e "$dir/confirm" ] || return 0
+    if [ "$waited" -ge "$confirm_within" ]; then
+      why=not_confirmed
+      return 1
+    fi
+    nap
+  done
+}
+
+commit() {
+  step committing
+  if [ "$goal" != test ]; then
+    set_profile "$new" "$generation" || roll_back commit_failed
+    boot_entry "$new" || roll_back commit_failed
+  fi
+  if [ -n "$previous" ] && [ "$previous" != "$(resolve "$live")" ]; then # where an operator's "back" leads from now on
+    keep_path back "$slot" "$previous" && put "$vault/back.$slot" <"$dir/previous"
+  fi
+  finish confirmed ''
+}
+
+roll_back() { # REASON
+  why=$1
+  rm -f "$dir/reserve"
+  step rolling_back
+  [ -n "$previous" ] || finish failed "$why" # the first system of this host: there is nothing to go back to
+  first=$code ok=1
+  if [ -n "$previous_profile" ] && [ "$(resolve "$profile")" != "$previous_profile" ]; then
+    set_profile "$previous_profile" "$previous_generation" || ok=0
+    boot_entry "$previous_profile" || ok=0
+  fi
+  # After a reboot there is nothing to undo, unless the boot brought the new system.
+  if [ "$goal" != boot ] && { [ -z "$rebooted" ] || [ "$(running)" = "$(resolve "$live")" ]; }; then
+    activate_in_time "$previous"
+    case $? in 0 | 4) ;; *) ok=0 ;; esac
+  fi
+  [ "$kind" = home ] || [ "$(running)" = "$previous" ] || ok=0
+  echo "clanpy: going back gave ${code:-nothing to do}"
+  code=$first
+  if [ "$ok" = 1 ]; then finish rolled_back "$why"; else finish stuck "$why"; fi
+}
+
+go() {
+  step starting || exit
+  : >"$dir/alive"
+  guard_lock || finish failed locked
+  echo "$id" | put "$vault/latest.$slot" || finish failed not_recorded
+  record || finish failed not_recorded
+  step recorded || finish failed not_recorded
+  [ "$goal" != boot ] || commit
+  step activating || finish failed not_recorded
+  activate_in_time "$live"
+  case $class.$code in
+    nixos.11 | nixos.100) # said before anything is touched: another switch is under way; only a reboot can bring this one
+      [ "$(running)" != "$previous" ] || finish failed activation_refused ;;
+  esac
+  [ "$code" = 0 ] || roll_back activation_failed
+  [ "$kind" = home ] || [ "$(running)" = "$(resolve "$live")" ] || roll_back not_running
+  await || roll_back "$why"
+  commit
+}
+
+# Bring a run whose guard was killed, or whose host was rebooted, to one of its ends.
+recover() {
+  [ ! -e "$dir/result" ] || exit 0
+  was=starting
+  if [ -e "$dir/state" ]; then
+    was=$(field "$dir/state" phase)
+    outcome=$(field "$dir/state" outcome) why=$(field "$dir/state" reason) code=$(field "$dir/state" code)
+    [ "$(field "$dir/state" boot)" = "$(boot)" ] || rebooted=1
+    left=$(field "$dir/state" child)
+    ! alive "$left" "$(field "$dir/state" child_started)" "$(field "$dir/state" boot)" || end_group "$left"
+  fi
+  if [ -e "$dir/previous" ]; then
+    previous=$(field "$dir/previous" previous)
+    previous_profile=$(field "$dir/previous" previous_profile)
+    previous_generation=$(field "$dir/previous" previous_generation)
+    tools
+  fi
+  guard_lock || exit
+  phase=$was
+  step "$was"
+  : >"$dir/alive"
+  [ -z "$rebooted" ] || [ -n "$why" ] || why=rebooted
+  case $was in
+    starting | recorded) finish failed "${why:-interrupted}" ;;
+    finishing) finish "$outcome" "$why" ;;
+    committing) [ "$goal" = boot ] || [ "$(running)" = "$(resolve "$live")" ] && commit ;;
+  esac
+  roll_back "${why:-interrupted}"
+}
+
+if [ "$mode" = activate ]; then
+  activate "$3"
+  exit
+fi
+exec </dev/null >>"$dir/log" 2>&1
+trap '' HUP
+phase='' outcome='' why='' code='' child='' rebooted='' previous='' previous_profile='' previous_generation=''
+"$mode"

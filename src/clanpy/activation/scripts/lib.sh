@@ -1,0 +1,97 @@
+# Stands before every script that clanpy sends to a host. POSIX sh: dash, bash, busybox ash, macOS's sh.
+# CLANPY_ROOT and CLANPY_SH are empty on a host; tests set them to a folder and a shell of their own. Lines for clanpy begin with
+# "@"; anything else is noise.
+root=${CLANPY_ROOT:-} sh=${CLANPY_SH:-/bin/sh}
+PATH=${PATH:+$PATH:}$root/run/current-system/sw/bin:$root/run/wrappers/bin:$root/nix/var/nix/profiles/default/bin
+PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin
+export PATH
+umask 022
+
+# Root keeps things where the system does; an account that may not become root keeps them in its own home.
+# The lock is under /var/run, which every system has (on Linux it is /run; macOS has no /run before nix-darwin makes one).
+places() { # UID
+  if [ "$1" = 0 ]; then
+    vault=$root/var/lib/clanpy locks=$root/var/run/clanpy roots=$root/nix/var/nix/gcroots/clanpy
+  else
+    vault=${XDG_STATE_HOME:-$HOME/.local/state}/clanpy
+    locks=$vault/lock roots=$vault/roots
+  fi
+}
+
+say() { printf '@%s\n' "$1"; }
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The file or folder that a chain of symlinks leads to (macOS before 12.3 has no readlink -f); fails when there is none.
+resolve() {
+  _at=$1
+  while _to=$(readlink "$_at"); do
+    case $_to in
+      /*) _at=$_to ;;
+      *) _at=${_at%/*}/$_to ;;
+    esac
+  done
+  [ -e "$_at" ] && printf '%s\n' "$_at"
+}
+
+# The home of an account, from whatever directory service the system has. The name is checked before it gets here.
+home_of() { eval "printf '%s\n' ~$1"; }
+
+# The profile of an account's home: home-manager's rule, and a new one in the account's own home where there is none.
+home_profile() { # ACCOUNT HOME
+  _own=$2/.local/state/nix/profiles _old=$root/nix/var/nix/profiles/per-user/$1
+  if [ -d "$_own" ] || ! [ -d "$_old" ]; then
+    printf '%s\n' "$_own/home-manager"
+  else
+    printf '%s\n' "$_old/home-manager"
+  fi
+}
+
+# When a process started, which together with its number and the boot names it for good; nothing when it is gone or a zombie.
+started() { # PID
+  if [ -r "/proc/$1/stat" ] && IFS= read -r _stat 2>/dev/null <"/proc/$1/stat"; then
+    # shellcheck disable=SC2086 # the fields of the line are wanted as words
+    set -- ${_stat##*) }
+    [ "$1" = Z ] || printf '%s\n' "${20}"
+  elif [ ! -r /proc/self/stat ]; then
+    ps -o lstart= -p "$1" 2>/dev/null
+  fi
+}
+
+# This boot. Hosts that share a kernel share its boot id: the start of their first process tells their boots apart.
+boot() {
+  if [ -r /proc/sys/kernel/random/boot_id ]; then
+    IFS= read -r _boot </proc/sys/kernel/random/boot_id
+  else
+    _boot=$(sysctl -n kern.bootsessionuuid 2>/dev/null) || _boot=$(sysctl -n kern.boottime)
+  fi
+  printf '%s/%s\n' "$_boot" "$(started 1)"
+}
+
+# Is the process that these three name still there?
+alive() { # PID STARTED BOOT
+  [ -n "$1" ] && [ "$3" = "$(boot)" ] && [ -n "$2" ] && [ "$2" = "$(started "$1")" ]
+}
+
+# The value of a key in a file of key=value lines.
+field() { # FILE KEY
+  while IFS= read -r _line; do
+    case $_line in "$2="*) printf '%s\n' "${_line#*=}" && return 0 ;; esac
+  done <"$1"
+  return 1
+}
+
+# Write standard input to a file whole or not at all.
+put() { # FILE
+  cat >"$1.part.$$" && mv -f "$1.part.$$" "$1"
+}
+
+# Wait a little, the longer the longer it takes. `waited` counts hundredths of a second by what was slept and not by a clock,
+# because an activation may set the clock.
+nap() {
+  _step=5 _sleep=0.05
+  [ "$waited" -lt 200 ] || _step=25 _sleep=0.25
+  [ "$waited" -lt 3000 ] || _step=50 _sleep=0.5
+  sleep "$_sleep" 2>/dev/null || { sleep 1 && _step=100; } # a sleep that knows whole seconds only
+  waited=$((waited + _step))
+}
