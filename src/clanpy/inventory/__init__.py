@@ -1,0 +1,54 @@
+"""The fleet: its schema, loading it, and resolving one machine of it.
+
+`find_root(start, explicit)` finds the folder, `load(root)` gives the checked `Fleet`, `resolve(fleet, name)` one machine complete,
+`check(root)` everything that is wrong without raising, `show` the whole as JSON. What needs the services is imported when it is used,
+so that listing machines stays cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from clanpy.inventory.load import load
+from clanpy.inventory.sources import find_root
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from clanpy.inventory.check import Findings
+    from clanpy.inventory.model import Fleet, HostConfig
+
+__all__ = ["check", "find_root", "load", "resolve", "show_fleet", "show_host"]
+
+
+def resolve(fleet: Fleet, name: str) -> HostConfig:
+    """One machine, complete. Looks at nothing that belongs to other machines only.
+
+    Raises:
+        ClanpyError: what is wrong with this machine; a CombinedError when it is more than one thing.
+    """
+    from clanpy.inventory.resolve import resolve_host  # noqa: PLC0415 - services are read only for this
+
+    return resolve_host(fleet, name)
+
+
+def check(root: Path) -> Findings:
+    """Everything that is wrong with a fleet, and everything worth a warning, as far as it can be known without Nix."""
+    from clanpy.inventory.check import check_fleet  # noqa: PLC0415 - services are read only for this
+
+    return check_fleet(root)
+
+
+def show_fleet(fleet: Fleet) -> dict[str, Any]:
+    """The whole inventory as JSON data."""
+    from clanpy.inventory.show import fleet_document  # noqa: PLC0415 - only for showing
+
+    return fleet_document(fleet)
+
+
+def show_host(host: HostConfig) -> dict[str, Any]:
+    """One machine as JSON data."""
+    from clanpy.inventory.show import host_document  # noqa: PLC0415 - only for showing
+
+    return host_document(host)

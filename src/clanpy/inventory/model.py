@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.errors import Place
+from clanpy.inventory.places import Places
 from clanpy.modules.deferred import DeferredModule, NixClass
 
 
@@ -22,15 +23,23 @@ class Meta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deploy:
-    """How a machine is reached and built. Hosts are `[ssh://][user@]host[:port]`; None means not set."""
+    """How a machine is reached and built. Hosts are `[ssh://][user@]host[:port]`; None means not set.
+
+    `alternatives` are tried in order when `target_host` does not answer.
+    """
 
     target_host: str | None = None
     build_host: str | None = None
+    alternatives: tuple[str, ...] = ()
+    forward_agent: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """One machine of the registry. `tags` are final (computed ones included) and sorted; `place` is its inventory entry."""
+    """One machine of the registry. `tags` are final (computed ones included) and sorted.
+
+    `place` is the file of its inventory entry; the line costs a second parse and is found by `Fleet.where`.
+    """
 
     name: str
     class_: NixClass
@@ -57,6 +66,15 @@ class User:
     aliases: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """What the fleet says about a tag itself. `imports` are aspects for every machine that carries it."""
+
+    name: str
+    description: str | None = None
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +110,10 @@ class Aspect:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The whole inventory, checked. Mappings are keyed by name and sorted by it."""
+    """The whole inventory, checked. Mappings are keyed by name and sorted by it.
+
+    `tags` are the machines of every tag, sorted, however they came to carry it; `tag_records` what is said about a tag itself.
+    """
 
     root: Path
     meta: Meta
@@ -101,6 +122,15 @@ class Fleet:
     instances: Mapping[str, Instance] = field(default_factory=dict)
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aspects: Mapping[tuple[NixClass, str], Aspect] = field(default_factory=dict)
+    tag_records: Mapping[str, Tag] = field(default_factory=dict)
+    places: Places = field(default_factory=lambda: Places(()), repr=False, compare=False)
+    memo: dict[str, Any] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # what is worked out once for all machines
+
+    def where(self, *path: str) -> Place | None:
+        """File, line and column of anything in the inventory: `where("machines", "cinnabar", "deploy")`."""
+        return self.places.find(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +150,7 @@ class HostUser:
     """A person on one machine: under which account, and where the home is.
 
     `home_manager` is "module" (part of the system), "standalone" (activated as that user) or None (no home configuration).
+    `managed` is False for an account that was there before and is not made by the configuration.
     """
 
     user: str
@@ -128,6 +159,7 @@ class HostUser:
     admin: bool = False
     ssh_keys: tuple[str, ...] = ()
     home_manager: str | None = None
+    managed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +167,7 @@ class HostConfig:
     """One machine, complete: everything that is needed to build and reach it.
 
     `modules` are the deferred modules of the system's class in import order; `homes` those of each account with a home
-    configuration (class home), in import order, by account name.
+    configuration (class home), in import order, by account name. `targets` are tried in order.
     """
 
     machine: Machine

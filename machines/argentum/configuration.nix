@@ -1,0 +1,7 @@
+# Christopher's laptop.
+{ ... }:
+{
+  networking.computerName = "argentum";
+
+  homebrew.casks = [ "vlc" ];
+}

@@ -1,0 +1,7 @@
+# Raquel's laptop.
+{ ... }:
+{
+  networking.computerName = "blackphos";
+
+  homebrew.casks = [ "zotero" ];
+}

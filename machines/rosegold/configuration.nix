@@ -1,0 +1,7 @@
+# Janette's laptop.
+{ ... }:
+{
+  networking.computerName = "rosegold";
+
+  homebrew.casks = [ "libreoffice" ];
+}

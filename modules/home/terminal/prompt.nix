@@ -1,0 +1,8 @@
+# A prompt that says where one is.
+{ ... }:
+{
+  programs.starship = {
+    enable = true;
+    settings.add_newline = false;
+  };
+}

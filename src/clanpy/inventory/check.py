@@ -1,0 +1,110 @@
+"""Checking a fleet as far as it can be without Nix: every error at once, and what is worth a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clanpy.errors import ClanpyError
+from clanpy.inventory.errors import MachineFolderError
+from clanpy.inventory.load import load_all
+from clanpy.inventory.model import Fleet, HostConfig, Instance
+from clanpy.inventory.references import role_members
+from clanpy.inventory.resolve import Resolver, unknown_role
+from clanpy.inventory.settings import unknown_settings
+from clanpy.services.declaration import Service
+from clanpy.services.errors import MemberLimitError
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check found. Errors and warnings have the same shape, and are sorted by place."""
+
+    fleet: Fleet
+    errors: tuple[ClanpyError, ...]
+    warnings: tuple[ClanpyError, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as JSON: `schema, fleet, machines, errors, warnings`."""
+        return {
+            "schema": "clanpy.check/1",
+            "fleet": str(self.fleet.root),
+            "machines": len(self.fleet.machines),
+            "errors": [error.to_dict() for error in self.errors],
+            "warnings": [warning.to_dict() for warning in self.warnings],
+        }
+
+
+def check_fleet(root: Path) -> Findings:
+    """Load a fleet, read its services and resolve every machine; gather all that is wrong."""
+    loaded = load_all(root)
+    fleet, errors = loaded.fleet, list(loaded.errors)
+    warnings: list[ClanpyError] = []
+    resolver = Resolver(fleet)
+    errors.extend(_instances(resolver))
+    for name in fleet.machines:
+        host, found = resolver.host(name)
+        errors.extend(found)
+        if not errors:
+            warnings.extend(_bare(fleet, host, errors))
+    return Findings(fleet, _sorted(errors), _sorted(warnings))
+
+
+def _instances(resolver: Resolver) -> Iterator[ClanpyError]:
+    for instance in resolver.fleet.instances.values():
+        found = resolver.service(instance)
+        if isinstance(found, ClanpyError):
+            yield found
+            continue
+        for role in instance.roles:
+            if role not in found[0].roles:
+                yield unknown_role(resolver.fleet, instance, role, found[0])
+            else:
+                yield from unknown_settings(resolver.fleet, instance, role, found[0])
+        yield from _limits(resolver.fleet, instance, found[0])
+
+
+def _limits(fleet: Fleet, instance: Instance, service: Service) -> Iterator[ClanpyError]:
+    for name, role in service.roles.items():
+        used = instance.roles.get(name)
+        members = role_members(fleet, used) if used else ()
+        most = role.max_members
+        if (most is None or len(members) <= most) and len(members) >= role.min_members:
+            continue
+        is_over = most is not None and len(members) > most
+        limit, bound = (most, "at most") if is_over else (role.min_members, "at least")
+        found = f"{len(members)} are assigned" + (f": {', '.join(members)}" if members else "")
+        yield MemberLimitError(
+            f"role '{name}' of instance '{instance.name}' takes {bound} {limit} machine{'s' if limit != 1 else ''}, {found}",
+            place=fleet.where("instances", instance.name, "roles", name),
+        )
+
+
+def _bare(fleet: Fleet, host: HostConfig, errors: list[ClanpyError]) -> Iterator[ClanpyError]:
+    """A machine without a folder: fine when something else configures it, an error when nothing does."""
+    if any((fleet.root / "machines" / host.name).glob("*")):
+        return
+    finding = MachineFolderError(
+        f"there are no files in machines/{host.name}",
+        place=fleet.where("machines", host.name),
+        hint=f"write machines/{host.name}/configuration.nix, or let a tag or the machine import an aspect",
+    )
+    if len(host.modules) > 1:
+        yield finding
+    else:
+        errors.append(finding)
+
+
+def _sorted(findings: list[ClanpyError]) -> tuple[ClanpyError, ...]:
+    """In the order of files and lines, each said once."""
+    unique = {(str(error), error.hint): error for error in findings}
+    return tuple(sorted(unique.values(), key=_by_place))
+
+
+def _by_place(error: ClanpyError) -> tuple[str, int, int, str]:
+    place = error.place
+    if place is None:
+        return ("", 0, 0, error.message)
+    return (place.file, place.line or 0, place.column or 0, error.message)

@@ -1,0 +1,95 @@
+"""What can be wrong with the files of a fleet. Every class has a code of its own (CP011x to CP012x)."""
+
+from __future__ import annotations
+
+from clanpy.errors import InventoryError
+
+
+class TomlSyntaxError(InventoryError):
+    """A TOML file can't be parsed. The details show the line and where in it."""
+
+    code = "CP0110"
+
+
+class UnreadableFileError(InventoryError):
+    """A file of the fleet can't be read: no permission, not UTF-8, a loop of symbolic links, or nested too deeply."""
+
+    code = "CP0111"
+
+
+class PythonModuleError(InventoryError):
+    """A Python module of the fleet raises, or gives something that is not a mapping of plain data."""
+
+    code = "CP0112"
+
+
+class UnknownKeyError(InventoryError):
+    """A key that the inventory does not have at this place."""
+
+    code = "CP0113"
+
+
+class WrongTypeError(InventoryError):
+    """A value of another type, or outside of the values that are allowed."""
+
+    code = "CP0114"
+
+
+class MissingFieldError(InventoryError):
+    """A field that has to be there is not."""
+
+    code = "CP0115"
+
+
+class ConflictError(InventoryError):
+    """Two files (or two levels of settings) give one value differently, at the same priority."""
+
+    code = "CP0116"
+
+
+class UnknownNameError(InventoryError):
+    """A machine, tag, user or aspect that does not exist is named."""
+
+    code = "CP0117"
+
+
+class ClassMismatchError(InventoryError):
+    """Class and system, or class and aspect, do not go together."""
+
+    code = "CP0118"
+
+
+class BadTargetError(InventoryError):
+    """A target that is not `[ssh://][user@]host[:port]`."""
+
+    code = "CP0119"
+
+
+class MachineFolderError(InventoryError):
+    """A folder below `machines/` without an entry, or an entry from which nothing would be built."""
+
+    code = "CP0120"
+
+
+class AliasClashError(InventoryError):
+    """Two people claim one name, or two people would have one account on a machine."""
+
+    code = "CP0121"
+
+
+class ReservedTagError(InventoryError):
+    """A computed tag (`all`, `nixos`, `darwin`) is given members by hand."""
+
+    code = "CP0122"
+
+
+class BadNameError(InventoryError):
+    """A name with characters that it can't have."""
+
+    code = "CP0123"
+
+
+class SigilError(InventoryError):
+    """A priority or order table (`_force`, `_default`, …) that is not written as one."""
+
+    code = "CP0124"

@@ -1,0 +1,220 @@
+"""Checking what the parts of a fleet say about each other: names that have to exist, fields that have to be there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from clanpy.errors import ClanpyError, Place, nearest
+from clanpy.inventory.build import COMPUTED_TAGS
+from clanpy.inventory.errors import (
+    AliasClashError,
+    BadTargetError,
+    ClassMismatchError,
+    MachineFolderError,
+    MissingFieldError,
+    ReservedTagError,
+    UnknownNameError,
+)
+from clanpy.inventory.model import Fleet, Machine, Role
+from clanpy.inventory.schema import is_target
+from clanpy.inventory.sources import INVENTORY, machine_folders
+from clanpy.modules.deferred import NixClass
+
+
+LOCAL = "localhost"
+_REQUIRED = {"class": '"nixos" or "darwin"', "system": '"x86_64-linux" or "aarch64-darwin"'}
+
+
+def check_references(
+    fleet: Fleet, data: Mapping[str, Any], spoiled: Collection[tuple[str, ...]] = ()
+) -> Iterator[ClanpyError]:
+    """Everything that is wrong between the parts of a fleet.
+
+    `data` is the merged data it was built from; `spoiled` are fields that are written, but were left out as wrong: they are not
+    reported as missing on top.
+    """
+    if "name" not in data.get("meta", {}) and not {("meta",), ("meta", "name")} & set(spoiled):
+        yield _nameless(fleet)
+    yield from _folders(fleet)
+    for machine in fleet.machines.values():
+        yield from _machine(fleet, machine, data["machines"][machine.name], spoiled)
+    yield from _tags(fleet, data.get("tags", {}))
+    yield from _users(fleet)
+    yield from _instances(fleet)
+
+
+def unknown(kind: str, name: str, known: Iterable[str], place: Place | None, where: str) -> UnknownNameError:
+    """The error for a name that does not exist, with the nearest ones or, where there are few, all of them."""
+    names = sorted(known)
+    hint = nearest(name, names)
+    if hint is None and 0 < len(names) <= 12:  # noqa: PLR2004 - as many as fit on a line
+        hint = f"there is {', '.join(names)}"
+    return UnknownNameError(f"{where} names the {kind} '{name}', which does not exist", place=place, hint=hint)
+
+
+def _nameless(fleet: Fleet) -> MissingFieldError:
+    place = fleet.where("meta") or Place(INVENTORY)
+    return MissingFieldError("the fleet has no name", place=place, hint='write `[meta]` with `name = "…"`')
+
+
+def _folders(fleet: Fleet) -> Iterator[ClanpyError]:
+    for name in machine_folders(fleet.root):
+        if name not in fleet.machines:
+            yield MachineFolderError(
+                f"the folder machines/{name} belongs to no machine of the inventory",
+                place=Place(f"machines/{name}"),
+                hint=nearest(name, fleet.machines)
+                or f"add [machines.{name}] to {INVENTORY}, or let its name begin with '_'",
+            )
+
+
+def _machine(
+    fleet: Fleet, machine: Machine, entry: Mapping[str, Any], spoiled: Collection[tuple[str, ...]]
+) -> Iterator[ClanpyError]:
+    path = ("machines", machine.name)
+    where = f"machine '{machine.name}'"
+    for field, example in _REQUIRED.items():
+        if field not in entry and (*path, field) not in spoiled:
+            message = f"{where} has no {field}"
+            yield MissingFieldError(message, place=fleet.where(*path), hint=f"write `{field} = {example}`")
+    if entry.get("name", machine.name) != machine.name:
+        message = f"{where} calls itself '{entry['name']}'"
+        hint = "leave `name` out: the entry's key is the name"
+        yield ClassMismatchError(message, place=fleet.where(*path, "name"), hint=hint)
+    for tag in sorted(set(entry.get("tags", ())) & set(COMPUTED_TAGS)):
+        yield _reserved(tag, fleet.where(*path, "tags", tag))
+    for field in ("primary_user", "admin_user"):
+        if field in entry:
+            yield from _person(fleet, entry[field], fleet.where(*path, field), f"{field} of {where}")
+    yield from _targets(fleet, machine)
+    if "class" in entry:
+        yield from _class_and_system(fleet, machine)
+        for name in machine.imports:
+            yield from check_aspect(fleet, machine.class_, name, fleet.where(*path, "imports", name), where)
+
+
+def _class_and_system(fleet: Fleet, machine: Machine) -> Iterator[ClanpyError]:
+    wanted = {"nixos": "linux", "darwin": "darwin"}[machine.class_]
+    if machine.system and not machine.system.endswith(f"-{wanted}"):
+        yield ClassMismatchError(
+            f"machine '{machine.name}' is of class {machine.class_}, but its system is {machine.system}",
+            place=fleet.where("machines", machine.name, "system"),
+            hint=f"a {machine.class_} machine has a system that ends in '-{wanted}'",
+        )
+
+
+def _targets(fleet: Fleet, machine: Machine) -> Iterator[ClanpyError]:
+    deploy = machine.deploy
+    hosts = [("target_host", host) for host in (deploy.target_host, *deploy.alternatives) if host is not None]
+    if deploy.build_host is not None and deploy.build_host != LOCAL:
+        hosts.append(("build_host", deploy.build_host))
+    for field, host in hosts:
+        if not is_target(host):
+            yield BadTargetError(
+                f"{field} of machine '{machine.name}' is '{host}'",
+                place=fleet.where("machines", machine.name, "deploy", field, host),
+                hint="a target is [ssh://][user@]host[:port], an IPv6 address in brackets",
+            )
+
+
+def _reserved(tag: str, place: Place | None) -> ReservedTagError:
+    return ReservedTagError(
+        f"the tag '{tag}' is computed and can't be given to machines by hand",
+        place=place,
+        hint="leave it out: every machine carries 'all' and the tag of its class",
+    )
+
+
+def _tags(fleet: Fleet, tags: Mapping[str, Any]) -> Iterator[ClanpyError]:
+    for tag, entry in sorted(tags.items()):
+        if tag in COMPUTED_TAGS and entry.get("machines"):
+            yield _reserved(tag, fleet.where("tags", tag))
+        for name in entry.get("machines", ()):
+            if name not in fleet.machines:
+                place = fleet.where("tags", tag, "machines", name)
+                yield unknown("machine", name, fleet.machines, place, f"tag '{tag}'")
+        for name in entry.get("imports", ()):
+            classes = {fleet.machines[m].class_ for m in fleet.tags[tag]}
+            place = fleet.where("tags", tag, "imports", name)
+            for class_ in sorted(classes) or _any_class(fleet, name):
+                yield from check_aspect(fleet, class_, name, place, f"tag '{tag}'")
+
+
+def _any_class(fleet: Fleet, name: str) -> list[NixClass]:
+    """For a tag that nobody carries: the class its aspect exists in, or one that says that it exists in none."""
+    classes: list[NixClass] = ["nixos", "darwin"]
+    return [] if any((class_, name) in fleet.aspects for class_ in classes) else classes[:1]
+
+
+def check_aspect(fleet: Fleet, class_: NixClass, name: str, place: Place | None, where: str) -> Iterator[ClanpyError]:
+    """Say so when an aspect does not exist in a class, and in which others it does."""
+    if (class_, name) in fleet.aspects:
+        return
+    others = [other for other, known in fleet.aspects if known == name]
+    if others:
+        yield ClassMismatchError(
+            f"{where} imports the aspect '{name}' for class {class_}, but it exists only for {' and '.join(others)}",
+            place=place,
+            hint=f"write modules/{class_}/{name}.nix, or import it only where the class is {' or '.join(others)}",
+        )
+        return
+    known = [known for other, known in fleet.aspects if other == class_]
+    yield unknown(f"{class_} aspect", name, known, place, where)
+
+
+def people(fleet: Fleet) -> dict[str, str]:
+    """Every name that a person goes by → that person."""
+    names = {alias: user.name for user in fleet.users.values() for alias in user.aliases}
+    return {**names, **{name: name for name in fleet.users}}
+
+
+def _person(fleet: Fleet, name: str, place: Place | None, where: str) -> Iterator[ClanpyError]:
+    known = people(fleet)
+    if name not in known:
+        yield unknown("user", name, known, place, where)
+
+
+def _users(fleet: Fleet) -> Iterator[ClanpyError]:
+    owners: dict[str, str] = {}
+    for user in fleet.users.values():
+        for alias in user.aliases:
+            place = fleet.where("users", user.name, "aliases", alias)
+            if alias in fleet.users:
+                yield AliasClashError(f"'{alias}', an alias of '{user.name}', is a user of its own", place=place)
+            elif alias in owners:
+                other = fleet.where("users", owners[alias], "aliases", alias)
+                yield AliasClashError(
+                    f"'{alias}' is an alias of both '{owners[alias]}' and '{user.name}'",
+                    place=place,
+                    details=(f"the other: {other}",),
+                )
+            owners.setdefault(alias, user.name)
+        for name in user.imports:
+            place = fleet.where("users", user.name, "imports", name)
+            yield from check_aspect(fleet, "home", name, place, f"user '{user.name}'")
+
+
+def _instances(fleet: Fleet) -> Iterator[ClanpyError]:
+    for instance in fleet.instances.values():
+        path = ("instances", instance.name, "roles")
+        for role_name, role in instance.roles.items():
+            where = f"role '{role_name}' of instance '{instance.name}'"
+            for name in role.machines:
+                if name not in fleet.machines:
+                    place = fleet.where(*path, role_name, "machines", name)
+                    yield unknown("machine", name, fleet.machines, place, where)
+            for tag in role.tags:
+                if tag not in fleet.tags:
+                    yield unknown("tag", tag, fleet.tags, fleet.where(*path, role_name, "tags", tag), where)
+            classes = sorted({fleet.machines[name].class_ for name in role_members(fleet, role)})
+            for name in role.extra_modules:
+                place = fleet.where(*path, role_name, "extra_modules", name)
+                for class_ in classes or _any_class(fleet, name):
+                    yield from check_aspect(fleet, class_, name, place, where)
+
+
+def role_members(fleet: Fleet, role: Role) -> tuple[str, ...]:
+    """The machines in a role: those that are named and those that carry one of its tags, each once, sorted."""
+    tagged = (name for tag in role.tags for name in fleet.tags.get(tag, ()))
+    return tuple(sorted({*role.machines, *tagged} & fleet.machines.keys()))

@@ -1,0 +1,144 @@
+"""The fleet and one machine of it as JSON data, with stable names. Documented in docs/json.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clanpy.inventory.model import Deploy, Fleet, HostConfig, Instance, Machine, Role, User
+from clanpy.modules.deferred import DeferredModule, NixData, NixFile
+
+
+def machine_row(machine: Machine) -> dict[str, Any]:
+    """A machine as `machines list --json` has it."""
+    return {
+        "name": machine.name,
+        "class": machine.class_,
+        "system": machine.system,
+        "type": machine.type,
+        "primary_user": machine.primary_user,
+        "tags": list(machine.tags),
+        "target_host": machine.deploy.target_host,
+        "build_host": machine.deploy.build_host,
+        "description": machine.description,
+        "installed_at": machine.installed_at,
+    }
+
+
+def fleet_document(fleet: Fleet) -> dict[str, Any]:
+    """The whole inventory."""
+    return {
+        "schema": "clanpy.inventory/1",
+        "root": str(fleet.root),
+        "meta": {"name": fleet.meta.name, "description": fleet.meta.description, "domain": fleet.meta.domain},
+        "machines": {name: _machine(machine) for name, machine in fleet.machines.items()},
+        "users": {name: _user(user) for name, user in fleet.users.items()},
+        "tags": {tag: _tag(fleet, tag) for tag in fleet.tags},
+        "instances": {name: _instance(instance) for name, instance in fleet.instances.items()},
+        "aspects": [
+            {"class": class_, "name": name, "files": [file.relative_to(fleet.root).as_posix() for file in aspect.files]}
+            for (class_, name), aspect in fleet.aspects.items()
+        ],
+    }
+
+
+def host_document(host: HostConfig) -> dict[str, Any]:
+    """One machine, complete."""
+    return {
+        "schema": "clanpy.host/1",
+        "machine": _machine(host.machine),
+        "domain": host.domain,
+        "targets": list(host.targets),
+        "instances": [
+            {
+                "instance": part.instance,
+                "service": part.service,
+                "role": part.role,
+                "settings": dict(part.settings),
+                "origins": dict(part.origins),
+                "note": part.note,
+            }
+            for part in host.memberships
+        ],
+        "users": [
+            {
+                "user": user.user,
+                "account": user.account,
+                "home": user.home,
+                "admin": user.admin,
+                "ssh_keys": list(user.ssh_keys),
+                "home_manager": user.home_manager,
+                "managed": user.managed,
+            }
+            for user in host.users
+        ],
+        "modules": [_module(module) for module in host.modules],
+        "homes": {account: [_module(module) for module in modules] for account, modules in host.homes.items()},
+    }
+
+
+def _machine(machine: Machine) -> dict[str, Any]:
+    return {
+        **machine_row(machine),
+        "admin_user": machine.admin_user,
+        "imports": list(machine.imports),
+        "deploy": _deploy(machine.deploy),
+    }
+
+
+def _deploy(deploy: Deploy) -> dict[str, Any]:
+    return {
+        "target_host": deploy.target_host,
+        "alternatives": list(deploy.alternatives),
+        "build_host": deploy.build_host,
+        "forward_agent": deploy.forward_agent,
+    }
+
+
+def _user(user: User) -> dict[str, Any]:
+    return {
+        "full_name": user.full_name,
+        "email": user.email,
+        "ssh_keys": list(user.ssh_keys),
+        "aliases": list(user.aliases),
+        "imports": list(user.imports),
+    }
+
+
+def _tag(fleet: Fleet, tag: str) -> dict[str, Any]:
+    record = fleet.tag_records.get(tag)
+    return {
+        "description": record.description if record else None,
+        "machines": list(fleet.tags[tag]),
+        "imports": list(record.imports) if record else [],
+    }
+
+
+def _instance(instance: Instance) -> dict[str, Any]:
+    return {
+        "module": {"name": instance.service, "input": instance.input},
+        "roles": {name: _role(role) for name, role in instance.roles.items()},
+    }
+
+
+def _role(role: Role) -> dict[str, Any]:
+    return {
+        "machines": {name: {"settings": dict(settings)} for name, settings in role.machines.items()},
+        "tags": {name: {"settings": dict(settings)} for name, settings in role.tags.items()},
+        "settings": dict(role.settings),
+        "extra_modules": list(role.extra_modules),
+    }
+
+
+def _module(module: DeferredModule) -> dict[str, Any]:
+    return {"key": module.key, "class": module.class_, "origin": module.origin, **_content(module)}
+
+
+def _content(module: DeferredModule) -> Mapping[str, Any]:
+    match module.content:
+        case NixFile(path=path, settings=settings):
+            return {"kind": "file", "path": str(path), "settings": settings}
+        case NixData(value=value):
+            return {"kind": "data", "data": value}
+        case template:
+            return {"kind": "template", "path": str(template.path), "context": template.context}

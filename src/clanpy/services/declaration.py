@@ -1,0 +1,196 @@
+"""Declaring a service: its roles, their settings, and what each contributes to a member, by class.
+
+A service is a folder with a `service.py` that assigns a `Service` to `SERVICE`, and the files that it names:
+
+    class Morning(Settings):
+        greeting: str = Field("Good morning", description="What is said")
+
+    SERVICE = Service(
+        name="hello-world",
+        description="Greets",
+        roles={"morning": Role(description="…", settings=Morning, nixos=(Template("hello.nix.j2"),))},
+    )
+
+Built-in services and those of a fleet (`services/<name>/`) have the same shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from clanpy.modules.deferred import NixClass, NixData, NixFile, NixTemplate
+
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Content = NixFile | NixData | NixTemplate
+
+
+class Person(Protocol):
+    """What a service may know of a user of the fleet."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def full_name(self) -> str | None: ...
+    @property
+    def ssh_keys(self) -> tuple[str, ...]: ...
+    @property
+    def imports(self) -> tuple[str, ...]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFacts:
+    """What a service may know of a machine."""
+
+    name: str
+    class_: NixClass
+    system: str
+    type: str | None = None
+    primary_user: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "class": self.class_,
+            "system": self.system,
+            "type": self.type,
+            "primary_user": self.primary_user,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One machine in one role of one instance, as a contribution sees it.
+
+    Attributes:
+        settings: the final settings, an instance of the role's model.
+        people: the users of the fleet, by every name that they go by.
+        members: gives the machines of every role of this instance, by role, sorted. A function: most never ask.
+    """
+
+    instance: str
+    role: str
+    machine: MachineFacts
+    domain: str
+    settings: Any
+    people: Mapping[str, Person]
+    members: Callable[[], Mapping[str, tuple[str, ...]]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The member as JSON data: what a template or a static Nix file is given."""
+        return {
+            "instance": self.instance,
+            "role": self.role,
+            "machine": self.machine.to_dict(),
+            "domain": self.domain,
+            "settings": self.settings.model_dump(mode="json"),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A Jinja2 template in the service's folder, rendered to a `.nix` file with the member as context.
+
+    `more` adds to the context (`people`, other members): only what is asked for can change a machine.
+    """
+
+    file: str
+    more: Callable[[Member], Mapping[str, Any]] | None = None
+
+    def content(self, folder: Path, member: Member) -> Content:
+        return NixTemplate(folder / self.file, {**member.to_dict(), **(self.more(member) if self.more else {})})
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """A `.nix` file in the service's folder: a function of the member (an attribute set) that gives a module."""
+
+    file: str
+    more: Callable[[Member], Mapping[str, Any]] | None = None
+
+    def content(self, folder: Path, member: Member) -> Content:
+        arguments = {**member.to_dict(), **(self.more(member) if self.more else {})}
+        return NixFile(folder / self.file, settings=arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Plain data made in Python; priority and order are written as in TOML (`{"_default": v}`)."""
+
+    make: Callable[[Member], Mapping[str, Any]]
+
+    def content(self, folder: Path, member: Member) -> Content:
+        return NixData(self.make(member))
+
+
+Contribution = Template | Static | Computed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account that a service gives a person on a machine. `imports` are further aspects of class home."""
+
+    user: str
+    account: str
+    home: str
+    admin: bool = False
+    ssh_keys: tuple[str, ...] = ()
+    home_manager: str | None = None
+    managed: bool = True
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """All that one machine has of a service: its part in every instance and role, in order."""
+
+    machine: MachineFacts
+    domain: str
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """One role of a service.
+
+    Attributes:
+        settings: a model made with `clanpy.services.settings.Settings`.
+        nixos, darwin, home: what each member contributes to systems (or to the homes on them) of that class.
+        accounts: the accounts that a member has because of this role.
+        min_members, max_members: how many machines may be in the role of one instance.
+        notes: for a class without a half of its own: why, in a few words.
+    """
+
+    description: str
+    settings: type[BaseModel]
+    nixos: tuple[Contribution, ...] = ()
+    darwin: tuple[Contribution, ...] = ()
+    home: tuple[Contribution, ...] = ()
+    accounts: Callable[[Member], Iterable[Account]] | None = None
+    min_members: int = 0
+    max_members: int | None = None
+    notes: Mapping[NixClass, str] = field(default_factory=dict)
+
+    def half(self, class_: NixClass) -> tuple[Contribution, ...]:
+        """What it contributes to a class."""
+        halves: Mapping[NixClass, tuple[Contribution, ...]] = {
+            "nixos": self.nixos,
+            "darwin": self.darwin,
+            "home": self.home,
+        }
+        return halves[class_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A service. `per_machine` contributes once to a machine, whatever number of instances it is in; None for nothing."""
+
+    name: str
+    description: str
+    roles: Mapping[str, Role]
+    per_machine: Callable[[Share], Mapping[str, Any] | None] | None = None

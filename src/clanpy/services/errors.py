@@ -1,0 +1,47 @@
+"""What can be wrong with services and with what the inventory says to them (codes CP08xx)."""
+
+from __future__ import annotations
+
+from clanpy.errors import InventoryError
+
+
+class UnknownServiceError(InventoryError):
+    """An instance names a service or an input that does not exist."""
+
+    code = "CP0801"
+
+
+class UnknownRoleError(InventoryError):
+    """An instance uses a role that its service does not declare."""
+
+    code = "CP0802"
+
+
+class UnknownSettingError(InventoryError):
+    """A setting that the role does not declare."""
+
+    code = "CP0803"
+
+
+class SettingError(InventoryError):
+    """A setting of the wrong type, a value that is not allowed, or a required one that nobody sets."""
+
+    code = "CP0804"
+
+
+class SettingConflictError(InventoryError):
+    """Two levels give one setting differently, at the same priority."""
+
+    code = "CP0805"
+
+
+class MemberLimitError(InventoryError):
+    """A role has more or fewer members than its service allows, or members of a class that it does not support."""
+
+    code = "CP0806"
+
+
+class ServiceDeclarationError(InventoryError):
+    """The declaration of a service is broken."""
+
+    code = "CP0807"

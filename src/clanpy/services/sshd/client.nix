@@ -1,0 +1,20 @@
+{ settings, domain, ... }:
+{ lib, ... }:
+let
+  domains = lib.unique ([ domain ] ++ settings.certificate.search_domains);
+  authority = settings.certificate.authority;
+in
+{
+  programs.ssh.knownHosts =
+    lib.mapAttrs (names: key: {
+      hostNames = lib.splitString "," names;
+      publicKey = key;
+    }) settings.known_hosts
+    // lib.optionalAttrs (authority != null) {
+      "clanpy-authority" = {
+        certAuthority = true;
+        hostNames = map (name: "*.${name}") domains;
+        publicKey = authority;
+      };
+    };
+}

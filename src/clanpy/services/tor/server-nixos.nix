@@ -1,0 +1,17 @@
+{ instance, mapping, ... }:
+{ ... }:
+{
+  services.tor = {
+    enable = true;
+    relay.onionServices.${instance} = {
+      version = 3;
+      map = map (entry: {
+        port = entry.port;
+        target = {
+          addr = "127.0.0.1";
+          port = entry.target;
+        };
+      }) mapping;
+    };
+  };
+}
