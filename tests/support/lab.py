@@ -116,9 +116,13 @@ class LentLab:
     def known_hosts(self) -> Path:
         return self.lab.environment.known_hosts
 
-    def run_in(self, host: LabHost | str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def fault(self, kind: str, host: LabHost, argument: str | None = None) -> None:
+        """Do a fault to a host (see clanpy.lab.faults)."""
+        self.lab.fault(kind, host.name, argument)
+
+    def run_in(self, host: LabHost, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a program on a host as its root, not over ssh."""
-        return self.lab.run_in(_name(host), argv)
+        return self.lab.run_in(host.name, argv)
 
     def ssh(self, host: LabHost, command: str, *, user: str = "root") -> subprocess.CompletedProcess[str]:
         """Run a command over OpenSSH, as a user would."""
@@ -146,10 +150,6 @@ class LentLab:
 
 def _same_kind(one: HostSpec, other: HostSpec) -> bool:
     return (one.class_, one.users, one.disk) == (other.class_, other.users, other.disk)
-
-
-def _name(host: LabHost | str) -> str:
-    return host if isinstance(host, str) else host.name
 
 
 def reap_dead_runs() -> None:

@@ -1,6 +1,6 @@
 """Disposable real hosts on this computer: each with its own network, root, store, sshd and Nix.
 
-The door of the room: `up`, `down`, `status`, `reset`, `fault`, `run_in`, and `Lab` for a lab that is there. See docs/lab.md.
+The door of the room: `up`, `down`, `status`, `fault`, `run_in`, and `Lab` for a lab that is there. See docs/lab.md.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clanpy.lab.handle import Lab as Lab
     from clanpy.lab.handle import down as down
+    from clanpy.lab.handle import fault as fault
+    from clanpy.lab.handle import run_in as run_in
     from clanpy.lab.handle import status as status
     from clanpy.lab.handle import up as up
     from clanpy.lab.model import HostSpec as HostSpec
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 # Where each name is: the keeper of a lab is an interpreter of its own, and should not load what it does not use.
 _HOMES = {
-    **dict.fromkeys(("Lab", "up", "down", "status"), "clanpy.lab.handle"),
+    **dict.fromkeys(("Lab", "down", "fault", "run_in", "status", "up"), "clanpy.lab.handle"),
     **dict.fromkeys(
         ("HostSpec", "HostState", "HostStatus", "LabEnvironment", "LabHost", "LabSpec", "LabStatus"), "clanpy.lab.model"
     ),

@@ -54,7 +54,7 @@ def start_keeper(paths: Paths) -> Running:
         time.sleep(_PAUSE)
     keeper.kill()
     keeper.wait()
-    raise LabError(f"the keeper of lab {paths.name} did not start", details=last_lines(paths.keeper_log))
+    raise LabError(f"the keeper of lab {paths.name!r} did not start", details=last_lines(paths.keeper_log))
 
 
 def _name_network(paths: Paths, pid: int) -> None:
@@ -81,6 +81,16 @@ def stop_hosts(paths: Paths, names: Sequence[str], *, forget: bool = False) -> N
     _request(paths, {"do": "stop", "hosts": list(names), "forget": forget})
 
 
+def reboot_host(paths: Paths, name: str, seconds: float) -> None:
+    """Cut a host's power, and have it on again after so long."""
+    _request(paths, {"do": "reboot", "host": name, "seconds": seconds})
+
+
+def resume_host(paths: Paths, name: str) -> None:
+    """Switch a host on that was switched off."""
+    _request(paths, {"do": "resume", "host": name})
+
+
 def _request(paths: Paths, request: Mapping[str, Any]) -> None:
     folder = os.open(paths.folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -92,9 +102,9 @@ def _request(paths: Paths, request: Mapping[str, Any]) -> None:
                 stream.flush()
                 answer = json.loads(stream.readline() or b"{}")
     except (FileNotFoundError, ConnectionError, json.JSONDecodeError) as error:
-        raise LabNotRunningError(f"lab {paths.name} is not running", hint="start it with `clanpy lab up`") from error
+        raise LabNotRunningError(f"lab {paths.name!r} is not running", hint="start it with `clanpy lab up`") from error
     except TimeoutError as error:
-        raise LabError(f"the keeper of lab {paths.name} does not answer") from error
+        raise LabError(f"the keeper of lab {paths.name!r} does not answer") from error
     finally:
         os.close(folder)
     if not answer.get("ok"):
@@ -102,7 +112,7 @@ def _request(paths: Paths, request: Mapping[str, Any]) -> None:
 
 
 def _raise(paths: Paths, answer: Mapping[str, Any]) -> None:
-    message = f"lab {paths.name}: {answer.get('message', 'its keeper ended in the middle')}"
+    message = f"lab {paths.name!r}: {answer.get('message', 'its keeper ended in the middle')}"
     if answer.get("errno") == errno.ENOSPC:
         raise NoSpaceError(message, hint=f"make room below {paths.folder}, or choose another place with CLANPY_LAB_DIR")
     raise LabError(message, details=last_lines(paths.keeper_log))

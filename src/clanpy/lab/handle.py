@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import Self
 
 from clanpy.errors import nearest
 from clanpy.lab import kernel, lifecycle
-from clanpy.lab.errors import HostNotRunningError, LabNotRunningError, UnknownHostError
+from clanpy.lab.access import PATIENCE, Access, Done
+from clanpy.lab.errors import LabNotRunningError, UnknownHostError
+from clanpy.lab.faults import inject
 from clanpy.lab.kernel import Namespace
-from clanpy.lab.model import LabEnvironment, LabHost, LabSpec, LabStatus
-from clanpy.lab.process import Process
+from clanpy.lab.model import DEFAULT_NAME, LabEnvironment, LabHost, LabSpec, LabStatus
 from clanpy.lab.ready import wait_until_ready
 from clanpy.lab.state import Paths, Running, Saved
 
@@ -29,7 +29,6 @@ NIX_CONFIG = (
     "flake-registry =",
     "extra-platforms = aarch64-darwin",
 )
-_PATIENCE = 30.0
 
 
 def up(spec: LabSpec) -> Lab:
@@ -53,6 +52,16 @@ def down(name: str, *, wipe: bool = False) -> bool:
 def status(name: str) -> LabStatus:
     """How a lab is. Raises LabNotRunningError if there is none of this name."""
     return lifecycle.status(name)
+
+
+def fault(kind: str, host: str, argument: str | None = None, *, lab: str = DEFAULT_NAME) -> None:
+    """`Lab.fault` for the lab of this name."""
+    Lab.load(lab).fault(kind, host, argument)
+
+
+def run_in(host: str, argv: Sequence[str], *, lab: str = DEFAULT_NAME) -> Done:
+    """`Lab.run_in` for the lab of this name."""
+    return Lab.load(lab).run_in(host, argv)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class Lab:
         """Make hosts as new (nothing deployed, no fault), with the same address and keys; they answer afterwards."""
         lifecycle.reset_hosts(self._paths, [self.host(name).name for name in hosts])
 
-    def wait(self, *hosts: str, seconds: float = _PATIENCE) -> None:
+    def wait(self, *hosts: str, seconds: float = PATIENCE) -> None:
         """Wait until the sshd of these hosts answers. Raises BootError."""
         wait_until_ready(self._paths, [self.host(name) for name in hosts], seconds)
 
@@ -116,34 +125,33 @@ class Lab:
         """Raises UnknownHostError."""
         found = self.environment.hosts.get(name)
         if found is None:
-            raise UnknownHostError(f"lab {self.name} has no host {name}", hint=nearest(name, self.environment.hosts))
+            raise UnknownHostError(f"lab {self.name!r} has no host {name}", hint=nearest(name, self.environment.hosts))
         return found
 
-    def init(self, host: str) -> Process:
-        """PID 1 of a host, as this computer sees it. Raises UnknownHostError, HostNotRunningError."""
-        running = Running.load(self._paths)
-        found = None if running is None else running.init(self.host(host).name)
-        if found is None:
-            raise HostNotRunningError(f"host {host} of lab {self.name} is not running")
-        return found
+    def access(self, host: str) -> Access:
+        """The way into a host that does not go over its ssh. Raises UnknownHostError."""
+        return Access(self._paths, self.host(host))
 
-    def run_in(
-        self, host: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = _PATIENCE
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a program on a host as its root, not over ssh."""
-        init = self.init(host)
-        raw = subprocess.run(
-            ["nsenter", f"--target={init.pid}", "--mount", "--net", "--pid", "--uts", "--ipc", "--cgroup", "--", *argv],
-            input=stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-            cwd="/",
-            env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
-        )
-        return subprocess.CompletedProcess(
-            list(argv), raw.returncode, raw.stdout.decode(errors="replace"), raw.stderr.decode(errors="replace")
-        )
+    def run_in(self, host: str, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = PATIENCE) -> Done:
+        """Run a program on a host as its root, not over ssh. Raises UnknownHostError, HostNotRunningError."""
+        return self.access(host).run(argv, stdin=stdin, timeout=timeout)
+
+    def ssh_command(self, host: str, user: str = "root", command: Sequence[str] = ()) -> list[str]:
+        """The OpenSSH command line that logs in to a host, for a process inside the lab's network."""
+        options = {
+            "IdentityFile": str(self.environment.identity),
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": str(self.environment.known_hosts),
+            "GlobalKnownHostsFile": "none",
+            "HostKeyAlias": host,
+            "ConnectTimeout": "10",
+        }
+        settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+        return ["ssh", "-F", "none", *settings, f"{user}@{self.host(host).address}", *command]
+
+    def fault(self, kind: str, host: str, argument: str | None = None) -> None:
+        """Do a fault to a host: see `clanpy.lab.faults.FAULTS`. Raises FaultError, UnknownHostError, HostNotRunningError."""
+        inject(self.access(host), kind, argument)
 
     @property
     def _paths(self) -> Paths:
@@ -152,5 +160,5 @@ class Lab:
     def _network(self) -> int:
         running = Running.load(self._paths)
         if running is None:
-            raise LabNotRunningError(f"lab {self.name} is not running", hint="start it with `clanpy lab up`")
+            raise LabNotRunningError(f"lab {self.name!r} is not running", hint="start it with `clanpy lab up`")
         return os.open(f"/proc/{running.keeper.pid}/ns/net", os.O_RDONLY)

@@ -46,6 +46,7 @@ class Host:
         self.state = HostState.OFF
         self.boots = 0
         self.wanted = True
+        self.due: float | None = None  # when to start it again, on the monotonic clock
 
     def to_dict(self) -> dict[str, Any]:
         init = None if self.pid is None else Process.of(self.pid)
@@ -75,12 +76,13 @@ class Keeper:
         self._listen()
         self._note()
         while not self.ending:
-            for key, _ in self.selector.select():
+            for key, _ in self.selector.select(self._next_due()):
                 if key.fileobj is self.listener:
                     self._serve()
                 else:
                     wakeup.recv(4096)
             self._bury()
+            self._restart_due()
         self._end()
         os.close(held)
 
@@ -126,7 +128,11 @@ class Keeper:
                 self._start([HostPlan.from_dict(raw) for raw in request["plans"]])
             elif request["do"] == "stop":
                 self._stop(request["hosts"], forget=request["forget"])
-        except (OSError, subprocess.CalledProcessError) as error:
+            elif request["do"] == "reboot":
+                self._cut_power(self.hosts[request["host"]], request["seconds"])
+            elif request["do"] == "resume":
+                self._resume(self.hosts[request["host"]])
+        except (OSError, KeyError, subprocess.CalledProcessError) as error:
             sys.stderr.write(f"{request['do']}: {error}\n")
             return {"ok": False, "errno": getattr(error, "errno", None), "message": str(error)}
         else:
@@ -138,13 +144,40 @@ class Keeper:
         self._bury()
         new = [Host(plan, self._new_network()) for plan in plans if plan.host.name not in self.hosts]
         _cable([(host.plan.host.link, host.network) for host in new])
-        asleep = [self.hosts[plan.host.name] for plan in plans if plan.host.name in self.hosts]
-        asleep = [host for host in asleep if host.pid is None]
-        if asleep:
-            _ip(*(f"link set {host.plan.host.link} up" for host in asleep))
+        asleep = []
+        for plan in plans:
+            if plan.host.name in self.hosts:
+                self.hosts[plan.host.name].plan = plan  # it may have got accounts since
+                asleep.append(self.hosts[plan.host.name])
         self.hosts.update({host.plan.host.name: host for host in new})
-        for host in (*asleep, *new):
+        for host in asleep:
+            self._resume(host)
+        for host in new:
             self._boot(host)
+
+    def _resume(self, host: Host) -> None:
+        """Switch on what is off."""
+        if host.pid is None:
+            _ip(f"link set {host.plan.host.link} up")
+            self._boot(host)
+
+    def _cut_power(self, host: Host, seconds: float) -> None:
+        """Switch off now, and on again after so long."""
+        self._stop([host.plan.host.name], forget=False)
+        host.due = time.monotonic() + seconds
+        self._restart_due()
+
+    def _next_due(self) -> float | None:
+        """How long until a host has to be started, in seconds."""
+        due = [host.due for host in self.hosts.values() if host.due is not None]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _restart_due(self) -> None:
+        ready = [host for host in self.hosts.values() if host.due is not None and host.due <= time.monotonic()]
+        for host in ready:
+            self._resume(host)
+        if ready:
+            self._note()
 
     def _new_network(self) -> int:
         kernel.unshare(Namespace.NET)
@@ -163,7 +196,7 @@ class Keeper:
         finally:
             kernel.setns(self.own_children, Namespace.PID)
         host.pid = pid
-        host.state, host.boots, host.wanted = HostState.RUNNING, host.boots + 1, True
+        host.state, host.boots, host.wanted, host.due = HostState.RUNNING, host.boots + 1, True, None
 
     def _bury(self) -> None:
         """Take note of hosts that have ended, and start those again that reboot."""
@@ -202,7 +235,7 @@ class Keeper:
     def _stop(self, names: Sequence[str], *, forget: bool) -> None:
         chosen = [self.hosts[name] for name in names if name in self.hosts]
         for host in chosen:
-            host.wanted = False
+            host.wanted, host.due = False, None
             if host.pid is not None:
                 os.kill(host.pid, signal.SIGKILL)  # our child, not yet waited for: the number is its own
         deadline = time.monotonic() + _PATIENCE

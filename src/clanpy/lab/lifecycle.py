@@ -37,7 +37,8 @@ def bring_up(spec: LabSpec) -> Paths:
     paths = Paths.of(spec.name)
     with locked(paths):
         _refuse_foreign(paths)
-        saved = _merge(paths, Saved.load(paths), spec)
+        known = Saved.load(paths)
+        saved = _merge(paths, known, spec)
         before = Running.load(paths)
         if before is None:
             _clear(paths)
@@ -45,7 +46,9 @@ def bring_up(spec: LabSpec) -> Paths:
             _furnish(paths, saved)
             running = before or control.start_keeper(paths)
             plans = _plans(paths, saved, made_from, [host.name for host in spec.hosts])
-            missing = [plan for plan in plans if running.init(plan.host.name) is None]
+            changed = [name for name, host in (known.hosts if known else {}).items() if host != saved.hosts[name]]
+            control.stop_hosts(paths, changed)
+            missing = [plan for plan in plans if plan.host.name in changed or running.init(plan.host.name) is None]
             control.start_hosts(paths, missing)
             wait_until_ready(paths, [plan.host for plan in plans], _DISK_OF_MACHINE)
         except BaseException:
@@ -133,7 +136,7 @@ def _refuse_foreign(paths: Paths) -> None:
     owner = claimed_by(paths)
     if owner not in (None, paths.folder) and Running.load(Paths(paths.name, owner)) is not None:
         raise LabNameTakenError(
-            f"a lab {paths.name} is running from {owner}", hint="choose another name with --name, or stop that one"
+            f"a lab {paths.name!r} is running from {owner}", hint="choose another name with --name, or stop that one"
         )
     claim(paths)
 
@@ -143,7 +146,7 @@ def _merge(paths: Paths, saved: Saved | None, spec: LabSpec) -> Saved:
     hosts = dict(saved.hosts) if saved else {}
     if saved is not None and saved.base != spec.base and hosts:
         raise LabSpecError(
-            f"lab {spec.name} is made from {saved.base}, not from {spec.base}",
+            f"lab {spec.name!r} is made from {saved.base}, not from {spec.base}",
             hint=f"`clanpy lab down --name {spec.name} --wipe` first",
         )
     free = (n for n in range(1, sys.maxsize) if n not in {host.index for host in hosts.values()})
@@ -151,7 +154,7 @@ def _merge(paths: Paths, saved: Saved | None, spec: LabSpec) -> Saved:
         known = hosts.get(wanted.name)
         if known is not None and (known.class_, known.disk) != (wanted.class_, wanted.disk):
             raise LabSpecError(
-                f"host {wanted.name} of lab {spec.name} is already there with another class or disk",
+                f"host {wanted.name} of lab {spec.name!r} is already there with another class or disk",
                 hint=f"`clanpy lab down --name {spec.name} --wipe` first",
             )
         users = tuple(dict.fromkeys((*(known.users if known else ()), *wanted.accounts)))

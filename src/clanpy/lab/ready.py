@@ -86,4 +86,4 @@ def wait_until_ready(paths: Paths, hosts: Sequence[LabHost], seconds: float) -> 
     late = waiter.failed or next(iter(waiter.missing), None)
     if late is not None:
         what = "did not start" if waiter.failed else f"does not answer on port 22 after {seconds:.0f} s"
-        raise BootError(f"host {late} of lab {paths.name} {what}", details=last_lines(paths.host(late).console))
+        raise BootError(f"host {late} of lab {paths.name!r} {what}", details=last_lines(paths.host(late).console))

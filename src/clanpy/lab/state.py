@@ -191,7 +191,7 @@ def _take(paths: Paths) -> int:
         os.close(handle)
         if time.monotonic() > deadline:
             raise LabBusyError(
-                f"another command is starting or stopping lab {paths.name}", hint="try again when it is done"
+                f"another command is starting or stopping lab {paths.name!r}", hint="try again when it is done"
             )
         time.sleep(_PAUSE)
 
