@@ -95,7 +95,7 @@ class CombinedError(ClanpyError):
     exit_code = ExitCode.FLEET_INVALID
 
     def __init__(self, errors: Iterable[ClanpyError]) -> None:
-        self.errors = tuple(sorted(_flat(errors), key=lambda e: (str(e.place or ""), e.message)))
+        self.errors = tuple(sorted(_flat(errors), key=_by_place))
         super().__init__(f"{len(self.errors)} error{'s' if len(self.errors) != 1 else ''}")
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +165,11 @@ def _subclasses(cls: type[ClanpyError]) -> Iterator[type[ClanpyError]]:
     for sub in cls.__subclasses__():
         yield sub
         yield from _subclasses(sub)
+
+
+def _by_place(error: ClanpyError) -> tuple[str, int, int, str]:
+    place = error.place or Place("")
+    return place.file, place.line or 0, place.column or 0, error.message
 
 
 def _flat(errors: Iterable[ClanpyError]) -> Iterator[ClanpyError]:

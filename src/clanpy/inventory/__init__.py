@@ -47,8 +47,8 @@ def show_fleet(fleet: Fleet) -> dict[str, Any]:
     return fleet_document(fleet)
 
 
-def show_host(host: HostConfig) -> dict[str, Any]:
-    """One machine as JSON data."""
+def show_host(host: HostConfig, root: Path) -> dict[str, Any]:
+    """One machine as JSON data; `root` is the fleet's folder."""
     from clanpy.inventory.show import host_document  # noqa: PLC0415 - only for showing
 
-    return host_document(host)
+    return host_document(host, root)

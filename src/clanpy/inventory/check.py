@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clanpy.errors import ClanpyError
+from clanpy.errors import ClanpyError, CombinedError
 from clanpy.inventory.errors import MachineFolderError
 from clanpy.inventory.load import load_all
 from clanpy.inventory.model import Fleet, HostConfig, Instance
@@ -100,11 +100,4 @@ def _bare(fleet: Fleet, host: HostConfig, errors: list[ClanpyError]) -> Iterator
 def _sorted(findings: list[ClanpyError]) -> tuple[ClanpyError, ...]:
     """In the order of files and lines, each said once."""
     unique = {(str(error), error.hint): error for error in findings}
-    return tuple(sorted(unique.values(), key=_by_place))
-
-
-def _by_place(error: ClanpyError) -> tuple[str, int, int, str]:
-    place = error.place
-    if place is None:
-        return ("", 0, 0, error.message)
-    return (place.file, place.line or 0, place.column or 0, error.message)
+    return CombinedError(unique.values()).errors

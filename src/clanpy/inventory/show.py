@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from clanpy.inventory.model import Deploy, Fleet, HostConfig, Instance, Machine, Role, User
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile
+
+
+_PACKAGE = Path(__file__).resolve().parent.parent
 
 
 def machine_row(machine: Machine) -> dict[str, Any]:
@@ -36,14 +40,14 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
         "tags": {tag: _tag(fleet, tag) for tag in fleet.tags},
         "instances": {name: _instance(instance) for name, instance in fleet.instances.items()},
         "aspects": [
-            {"class": class_, "name": name, "files": [file.relative_to(fleet.root).as_posix() for file in aspect.files]}
+            {"class": class_, "name": name, "files": [shown_path(file, fleet.root) for file in aspect.files]}
             for (class_, name), aspect in fleet.aspects.items()
         ],
     }
 
 
-def host_document(host: HostConfig) -> dict[str, Any]:
-    """One machine, complete."""
+def host_document(host: HostConfig, root: Path) -> dict[str, Any]:
+    """One machine, complete. Paths are those inside of the fleet (`root`), or of clanpy's own services."""
     return {
         "schema": "clanpy.host/1",
         "machine": _machine(host.machine),
@@ -72,8 +76,8 @@ def host_document(host: HostConfig) -> dict[str, Any]:
             }
             for user in host.users
         ],
-        "modules": [_module(module) for module in host.modules],
-        "homes": {account: [_module(module) for module in modules] for account, modules in host.homes.items()},
+        "modules": [_module(module, root) for module in host.modules],
+        "homes": {account: [_module(m, root) for m in modules] for account, modules in host.homes.items()},
     }
 
 
@@ -130,15 +134,23 @@ def _role(role: Role) -> dict[str, Any]:
     }
 
 
-def _module(module: DeferredModule) -> dict[str, Any]:
-    return {"key": module.key, "class": module.class_, "origin": module.origin, **_content(module)}
+def _module(module: DeferredModule, root: Path) -> dict[str, Any]:
+    return {"key": module.key, "class": module.class_, "origin": module.origin, **_content(module, root)}
 
 
-def _content(module: DeferredModule) -> Mapping[str, Any]:
+def _content(module: DeferredModule, root: Path) -> Mapping[str, Any]:
     match module.content:
         case NixFile(path=path, settings=settings):
-            return {"kind": "file", "path": str(path), "settings": settings}
+            return {"kind": "file", "path": shown_path(path, root), "arguments": settings}
         case NixData(value=value):
             return {"kind": "data", "data": value}
         case template:
-            return {"kind": "template", "path": str(template.path), "context": template.context}
+            return {"kind": "template", "path": shown_path(template.path, root), "arguments": template.context}
+
+
+def shown_path(path: Path, root: Path) -> str:
+    """A path for people and for comparing: the same on every computer."""
+    for base, prefix in ((root, ""), (_PACKAGE, "clanpy/")):
+        if path.is_relative_to(base):
+            return prefix + path.relative_to(base).as_posix()
+    return str(path)

@@ -1,0 +1,5 @@
+# What only this machine has.
+{ ... }:
+{
+  networking.computerName = "skiff";
+}

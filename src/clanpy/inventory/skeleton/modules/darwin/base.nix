@@ -1,0 +1,5 @@
+# `base` again: what only macOS has.
+{ ... }:
+{
+  system.stateVersion = 6;
+}
