@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -58,14 +58,12 @@ class Settings:
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON", envvar="CLANPY_JSON")]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="Machines (default: all)", autocompletion=complete_machines, show_default=False),
+    typer.Argument(help="Machines, or globs (default: all)", autocompletion=complete_machines, show_default=False),
 ]
 Name = Annotated[str, typer.Argument(help="Machine", autocompletion=complete_machines, show_default=False)]
 Tags = Annotated[
     str | None,
-    typer.Option(
-        "--tags", help="Machines with any of these tags (comma-separated)", autocompletion=complete_tags, metavar="A,B"
-    ),
+    typer.Option("--tags", help="Machines that carry all of these tags", autocompletion=complete_tags, metavar="A,B"),
 ]
 
 
@@ -93,14 +91,14 @@ def fleet_root(ctx: typer.Context) -> Path:
     """The folder of the fleet: `--fleet`, CLANPY_FLEET, or the nearest parent with an inventory.toml."""
     from clanpy.inventory import find_root  # noqa: PLC0415 - rooms are imported when a command runs
 
-    return cast("Path", find_root(Path.cwd(), settings(ctx).fleet))
+    return find_root(Path.cwd(), settings(ctx).fleet)
 
 
 def open_fleet(ctx: typer.Context) -> Fleet:
     """Load the fleet. Raises everything that is wrong with it at once."""
     from clanpy.inventory import load  # noqa: PLC0415 - rooms are imported when a command runs
 
-    return cast("Fleet", load(fleet_root(ctx)))
+    return load(fleet_root(ctx))
 
 
 def enter_lab(ctx: typer.Context) -> LabEnvironment | None:
@@ -112,7 +110,7 @@ def enter_lab(ctx: typer.Context) -> LabEnvironment | None:
 
     lab = Lab.load(name)
     lab.enter()
-    return cast("LabEnvironment", lab.environment)
+    return lab.environment
 
 
 def split_tags(tags: str | None) -> tuple[str, ...]:

@@ -6,11 +6,30 @@ import asyncio
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+@dataclass(slots=True, eq=False)
+class Membership:
+    """One host's work, as far as interrupting it goes."""
+
+    task: asyncio.Task[Any]
+    depth: int = 0
+    has_changed: bool = False
+
+    @contextmanager
+    def committed(self) -> Iterator[None]:
+        """From here to the end of the body the host is being changed: only the second request cancels it."""
+        self.depth += 1
+        self.has_changed = True
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
 
 @dataclass(slots=True)
@@ -23,8 +42,7 @@ class Interrupts:
 
     on_request: Callable[[int], None] = lambda _count: None
     count: int = field(default=0, init=False)
-    _free: set[asyncio.Task[object]] = field(default_factory=set, init=False)
-    _committed: set[asyncio.Task[object]] = field(default_factory=set, init=False)
+    _members: set[Membership] = field(default_factory=set, init=False)
 
     @property
     def stopping(self) -> bool:
@@ -37,35 +55,23 @@ class Interrupts:
         return self.count > 1
 
     @contextmanager
-    def member(self) -> Iterator[None]:
-        """The current task is a host's work: it may be cancelled by the first request."""
-        task = _current()
-        self._free.add(task)
+    def member(self) -> Iterator[Membership]:
+        """The current task is a host's work: it may be cancelled by a request."""
+        task = asyncio.current_task()
+        assert task is not None, "only tasks are interrupted"
+        membership = Membership(task)
+        self._members.add(membership)
         try:
-            yield
+            yield membership
         finally:
-            self._free.discard(task)
-
-    @contextmanager
-    def committed(self) -> Iterator[None]:
-        """From here to the end of the body only the second request cancels the current task."""
-        task = _current()
-        was_free = task in self._free
-        self._free.discard(task)
-        self._committed.add(task)
-        try:
-            yield
-        finally:
-            self._committed.discard(task)
-            if was_free:
-                self._free.add(task)
+            self._members.discard(membership)
 
     def request(self) -> None:
         """Somebody pressed Ctrl-C."""
         self.count += 1
-        victims = self._free if self.count == 1 else self._free | self._committed
-        for task in tuple(victims):
-            task.cancel()
+        for member in tuple(self._members):
+            if member.depth == 0 or self.detached:
+                member.task.cancel()
         self.on_request(self.count)
 
     @contextmanager
@@ -80,9 +86,3 @@ class Interrupts:
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
-
-
-def _current() -> asyncio.Task[object]:
-    task = asyncio.current_task()
-    assert task is not None, "only tasks are interrupted"
-    return task

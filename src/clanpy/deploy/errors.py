@@ -1,0 +1,65 @@
+"""What goes wrong in a run that no room below has a word for."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clanpy.errors import ClanpyError, ExitCode
+
+
+class StoppedError(ClanpyError):
+    """The run was interrupted before this host was begun; nothing was changed there."""
+
+    code: ClassVar[str] = "CP0501"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERRUPTED
+
+
+class DetachedError(ClanpyError):
+    """The run was interrupted in the middle of this host's activation; its guard finishes, and goes back unconfirmed."""
+
+    code: ClassVar[str] = "CP0502"
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERRUPTED
+
+
+class NoTargetError(ClanpyError):
+    """A machine has no address to be reached at."""
+
+    code: ClassVar[str] = "CP0503"
+    exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
+
+
+class WrongClassError(ClanpyError):
+    """The host that answered is of another kind than the machine."""
+
+    code: ClassVar[str] = "CP0504"
+
+
+class RolledBackError(ClanpyError):
+    """The new system was activated, found wanting, and the host went back to the one before."""
+
+    code: ClassVar[str] = "CP0505"
+    exit_code: ClassVar[ExitCode] = ExitCode.ROLLED_BACK
+
+
+class ActivationFailedError(ClanpyError):
+    """The activation of the new system failed."""
+
+    code: ClassVar[str] = "CP0506"
+
+
+class StuckError(ClanpyError):
+    """The host could be brought neither to the new system nor back to the old one."""
+
+    code: ClassVar[str] = "CP0507"
+
+
+class NoSystemError(ClanpyError):
+    """There is nothing to go back to, or what was named is not there."""
+
+    code: ClassVar[str] = "CP0508"
+
+
+class LostSightError(ClanpyError):
+    """The host was lost sight of in the middle of its activation; its guard goes back by itself."""
+
+    code: ClassVar[str] = "CP0509"

@@ -1,0 +1,64 @@
+"""What a run is told: values only."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clanpy.activation import LockOwner
+from clanpy.inventory.model import Fleet
+from clanpy.ssh import Target
+
+
+WAIT_FOR_LOCK = 600.0
+CONFIRM_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a run goes about it.
+
+    Attributes:
+        dry_run: read everything, change nothing.
+        parallel: hosts at once; None: as many as this computer can.
+        lock_wait: seconds to wait for a host that somebody else is at work on.
+        steal_lock: take the lock of a host from a controller that is known to be dead.
+        confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
+        activate_within: seconds that an activation may take.
+    """
+
+    dry_run: bool = False
+    parallel: int | None = None
+    lock_wait: float = WAIT_FOR_LOCK
+    steal_lock: bool = False
+    confirm_within: float = CONFIRM_WITHIN
+    activate_within: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Where a run takes place: the same code works on production and in the lab, which differ in nothing but this.
+
+    Attributes:
+        targets: the ways to each machine, in order of preference.
+        overrides: flake inputs that are taken from elsewhere.
+        nix_config: lines for Nix's configuration.
+        cache: where sources and releases are kept.
+        owner: who does it, for others to read.
+        controller: the computer it is done from.
+    """
+
+    fleet: Fleet
+    targets: Mapping[str, tuple[Target, ...]]
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    nix_config: tuple[str, ...] = ()
+    cache: Path
+    owner: str = field(default_factory=getpass.getuser)
+    controller: str = field(default_factory=socket.gethostname)
+
+    def lock_owner(self, run: str, reason: str) -> LockOwner:
+        """Who we are, as the hosts are told."""
+        return LockOwner(owner=self.owner, host=self.controller, run=run, reason=reason)
