@@ -166,6 +166,7 @@ def _facts_of(activation: Activation) -> dict[str, Value]:
         "account": activation.account or "",
         "new": activation.new,
         "live": activation.live,
+        "person": activation.primary_user or "",
         "backup": activation.backup_extension,
     }
 

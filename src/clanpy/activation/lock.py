@@ -148,7 +148,7 @@ def _held(host: str, holder: LockInfo) -> LockHeldError:
     hint = (
         "an activation is under way there: wait for its end"
         if holder.by_guard
-        else "wait for its end (--wait-lock), or take the lock if that run is known to be dead (--steal-lock)"
+        else "wait for its end, or take the lock over if that run is known to be dead"
     )
     return LockHeldError(f"{host} is locked by {holder}", holder=holder, hint=hint)
 

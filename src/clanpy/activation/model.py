@@ -60,6 +60,7 @@ class Activation:
         confirm_within: seconds in which `confirm` must come after the activation; 0: no word is waited for.
         activate_within: seconds that the activation may take (and going back may, once more).
         install_bootloader: put the boot loader itself in place anew (NixOS).
+        primary_user: who uses the machine (darwin systems from before 2025 do a part as that account); None: whoever is logged in.
         backup_extension: what home-manager appends to files that are in its way; empty: it refuses.
         keep: how many runs of this slot are remembered on the host, and kept from garbage collection.
     """
@@ -75,6 +76,7 @@ class Activation:
     confirm_within: float = 60.0
     activate_within: float = 900.0
     install_bootloader: bool = False
+    primary_user: str | None = None
     backup_extension: str = ""
     keep: int = 10
 
@@ -83,8 +85,9 @@ class Activation:
         if (self.class_ == "home") != (self.account is not None):
             msg = "a home has an account, a system has none"
             raise ValueError(msg)
-        if self.account is not None:
-            check_account(self.account)
+        for account in (self.account, self.primary_user):
+            if account is not None:
+                check_account(account)
         if self.goal is Goal.BOOT and self.class_ != "nixos":
             msg = f"a {self.class_} configuration knows no goal 'boot'"
             raise ValueError(msg)

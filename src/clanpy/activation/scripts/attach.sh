@@ -8,9 +8,7 @@ dir=$vault/runs/$id
   exit 1
 }
 
-guard_lives() {
-  [ -r "$dir/state" ] && alive "$(field "$dir/state" pid)" "$(field "$dir/state" started)" "$(field "$dir/state" boot)"
-}
+guard_lives() { file_lives "$dir/state"; }
 
 show_log() { # the complete lines that have not been shown yet
   _lines=$(wc -l <"$dir/log" 2>/dev/null) || return 0

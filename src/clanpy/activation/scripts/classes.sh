@@ -1,5 +1,5 @@
-# What "make it live" means on NixOS, on darwin and for a home. From the guard: class kind account home profile backup bootloader
-# me root roots.
+# What "make it live" means on NixOS, on darwin and for a home. From the guard: class kind account person home profile backup
+# bootloader me root roots.
 
 running() {
   if [ "$kind" = system ]; then
@@ -26,11 +26,22 @@ as_account() { # COMMAND...: as the account whose home it is, with an environmen
   fi
 }
 
+# Darwin systems from before 2025 do a part of their activation as the person who uses the machine.
+activate_person() { # PATH
+  [ -x "$1/activate-user" ] && ! grep -q '^# nix-darwin: deprecated$' "$1/activate-user" || return 0
+  [ -n "$person" ] || person=$(stat -f %Su /dev/console 2>/dev/null)
+  if [ -z "$person" ] || [ "$person" = root ]; then
+    echo "clanpy: activate-user was not run: nobody is known to be the primary user"
+  else
+    sudo -n -H -u "$person" -- "$1/activate-user"
+  fi
+}
+
 activate() { # PATH: make it live, for this boot only
   cd / || return
   case $class in
     nixos) NIXOS_INSTALL_BOOTLOADER=0 "$1/bin/switch-to-configuration" test ;;
-    darwin) "$1/activate" ;;
+    darwin) activate_person "$1" && "$1/activate" ;;
     home) as_account "$1/activate" --driver-version 1 ;;
   esac
 }

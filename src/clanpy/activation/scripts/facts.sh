@@ -28,7 +28,7 @@ link running "$root/run/current-system"
 link booted "$root/run/booted-system"
 link profile "$root/nix/var/nix/profiles/system"
 generation generation "$root/nix/var/nix/profiles/system"
-say "boot=$(boot)"
+say "boot=$this_boot"
 say "clock=$(date +%s)"
 
 free=$(df -Pk "$root/nix/store" 2>/dev/null | tail -n 1)
@@ -85,10 +85,7 @@ record() { # VAULT: the latest run of each slot (the system, each account's home
       [ ! -r "$_dir/$_file" ] || sed "s/^/@run.$_slot./" "$_dir/$_file"
     done
     [ ! -e "$_dir/result" ] || continue
-    if [ -r "$_dir/state" ] &&
-      alive "$(field "$_dir/state" pid)" "$(field "$_dir/state" started)" "$(field "$_dir/state" boot)"; then
-      say "run.$_slot.alive=1"
-    fi
+    ! file_lives "$_dir/state" || say "run.$_slot.alive=1"
   done
 }
 record "$vault"

@@ -8,7 +8,7 @@
 # In $dir: spec (what to do), state (how far we are), previous (what ran before), log, result; `confirm` and `revert` are made
 # by the controller. Until `committing` neither profile nor boot entry is touched: a reboot is a way back as well.
 # From spec: id run slot class kind account goal new live generation confirm_within activate_within token keep backup bootloader
-# owner controller reason. Times are in hundredths of a second.
+# person owner controller reason. Times are in hundredths of a second.
 mode=$1
 dir=$2
 # shellcheck source=/dev/null # written by start.sh
@@ -28,7 +28,7 @@ home='' profile=$root/nix/var/nix/profiles/system
 step() { # PHASE
   [ "$phase" = "$1" ] || echo "clanpy: $1"
   phase=$1
-  printf '%s\n' "phase=$phase" "pid=$$" "started=$(started $$)" "boot=$(boot)" "child=$child" \
+  printf '%s\n' "phase=$phase" "pid=$$" "started=$(started $$)" "boot=$this_boot" "child=$child" \
     "child_started=${child:+$(started "$child")}" "outcome=$outcome" "reason=$why" "code=$code" | put "$dir/state"
 }
 
@@ -194,7 +194,7 @@ recover() {
   if [ -e "$dir/state" ]; then
     was=$(field "$dir/state" phase)
     outcome=$(field "$dir/state" outcome) why=$(field "$dir/state" reason) code=$(field "$dir/state" code)
-    [ "$(field "$dir/state" boot)" = "$(boot)" ] || rebooted=1
+    [ "$(field "$dir/state" boot)" = "$this_boot" ] || rebooted=1
     left=$(field "$dir/state" child)
     ! alive "$left" "$(field "$dir/state" child_started)" "$(field "$dir/state" boot)" || end_group "$left"
   fi

@@ -70,15 +70,21 @@ boot() {
 
 # Is the process that these three name still there?
 alive() { # PID STARTED BOOT
-  [ -n "$1" ] && [ "$3" = "$(boot)" ] && [ -n "$2" ] && [ "$2" = "$(started "$1")" ]
+  [ -n "$1" ] && [ "$3" = "$this_boot" ] && [ -n "$2" ] && [ "$2" = "$(started "$1")" ]
 }
+this_boot=$(boot)
 
-# The value of a key in a file of key=value lines.
+# The value of a key in a file of key=value lines; nothing when there is no such file.
 field() { # FILE KEY
   while IFS= read -r _line; do
     case $_line in "$2="*) printf '%s\n' "${_line#*=}" && return 0 ;; esac
-  done <"$1"
+  done 2>/dev/null <"$1"
   return 1
+}
+
+# Does the process live that a file names with its lines pid=, started= and boot=?
+file_lives() { # FILE
+  alive "$(field "$1" pid)" "$(field "$1" started)" "$(field "$1" boot)"
 }
 
 # Write standard input to a file whole or not at all.
@@ -89,8 +95,9 @@ put() { # FILE
 # Wait a little, the longer the longer it takes. `waited` counts hundredths of a second by what was slept and not by a clock,
 # because an activation may set the clock.
 nap() {
-  _step=5 _sleep=0.05
-  [ "$waited" -lt 200 ] || _step=25 _sleep=0.25
+  _step=2 _sleep=0.02
+  [ "$waited" -lt 20 ] || _step=5 _sleep=0.05
+  [ "$waited" -lt 200 ] || _step=20 _sleep=0.2
   [ "$waited" -lt 3000 ] || _step=50 _sleep=0.5
   sleep "$_sleep" 2>/dev/null || { sleep 1 && _step=100; } # a sleep that knows whole seconds only
   waited=$((waited + _step))

@@ -16,7 +16,7 @@ lock_find() {
 lock_is_held() {
   [ "$top" -gt 0 ] || return 1
   _lock=$locks/lock.$top
-  alive "$(field "$_lock" pid)" "$(field "$_lock" started)" "$(field "$_lock" boot)"
+  file_lives "$_lock"
 }
 
 # A lock that a guard holds is never stolen: an activation is under way, and two of them at once would ruin the host.
@@ -55,7 +55,7 @@ lock_leave() { # TOKEN [FILE]
 
 # The lines of a lock file, written for process PID.
 lock_text() { # PID TOKEN KIND(controller|guard)
-  printf '%s\n' "token=$2" "kind=$3" "pid=$1" "started=$(started "$1")" "boot=$(boot)" "since=$(date +%s)" \
+  printf '%s\n' "token=$2" "kind=$3" "pid=$1" "started=$(started "$1")" "boot=$this_boot" "since=$(date +%s)" \
     "owner=$owner" "host=$controller" "run=$run" "reason=$reason"
 }
 
@@ -79,9 +79,6 @@ guard_lock() {
 
 guard_unlock() {
   _back=$locks/back.$$
-  if [ -e "$_back" ] && ! alive "$(field "$_back" pid)" "$(field "$_back" started)" "$(field "$_back" boot)"; then
-    rm -f "$_back"
-  fi
-  if [ -e "$_back" ]; then lock_leave "$id.guard.$$" "$_back"; else lock_leave "$id.guard.$$"; fi
+  if [ -e "$_back" ] && file_lives "$_back"; then lock_leave "$id.guard.$$" "$_back"; else lock_leave "$id.guard.$$"; fi
   rm -f "$_back"
 }
