@@ -1,0 +1,26 @@
+#!/bin/sh
+systemConfig=@out@
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+_status=0
+
+if [ "$(id -u)" != 0 ]; then
+  echo "error: activation has to run as root" >&2
+  exit 1
+fi
+
+@functions@
+
+snippet_done() { # NAME CODE
+  if [ "$2" != 0 ]; then
+    echo "Activation script snippet '$1' failed ($2)" >&2
+    _status=1
+  fi
+}
+
+@snippets@
+
+mkdir -p /run "${NIX_STATE_DIR:-/nix/var/nix}/gcroots"
+atomic_link "$systemConfig" /run/current-system
+atomic_link /run/current-system "${NIX_STATE_DIR:-/nix/var/nix}/gcroots/current-system"
+exit "$_status"
