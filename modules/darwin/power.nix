@@ -1,4 +1,4 @@
-# A laptop sleeps on battery, and stays awake on a charger for as long as somebody is logged in to it.
+# A laptop sleeps when nobody uses it (minutes).
 { ... }:
 {
   power.sleep = {

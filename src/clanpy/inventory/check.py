@@ -13,7 +13,6 @@ from clanpy.inventory.load import load_all
 from clanpy.inventory.model import Fleet, HostConfig, Instance
 from clanpy.inventory.references import role_members
 from clanpy.inventory.resolve import Resolver, unknown_role
-from clanpy.inventory.settings import unknown_settings
 from clanpy.services.declaration import Service
 from clanpy.services.errors import MemberLimitError
 
@@ -62,7 +61,7 @@ def _instances(resolver: Resolver) -> Iterator[ClanpyError]:
             if role not in found[0].roles:
                 yield unknown_role(resolver.fleet, instance, role, found[0])
             else:
-                yield from unknown_settings(resolver.fleet, instance, role, found[0])
+                yield from resolver.unknown_settings(instance, role, found[0])
         yield from _limits(resolver.fleet, instance, found[0])
 
 

@@ -39,34 +39,45 @@ class Places:
     """Looks places up in the sources of a fleet. Cheap to make; files are parsed on first need and once."""
 
     def __init__(self, sources: Sequence[Source]) -> None:
-        self._files = [_File(source) for source in sources]
+        self._by_name = {source.file: _File(source) for source in sources}
+        self._by_prefix: dict[Path_, list[_File]] = {}
+        for file in self._by_name.values():
+            self._by_prefix.setdefault(file.source.prefix, []).append(file)
+        self._found: dict[Path_, Place | None] = {}
 
     def find(self, path: Path_) -> Place | None:
         """The place of the first definition of a path, or of the longest part of it that is written anywhere.
 
         A part that names an element of a list is that element's text; `("machines", "a", "tags", "web")` finds the word `web`.
         """
-        best = max(self._files, key=lambda file: file.depth(path), default=None)
+        if path not in self._found:
+            self._found[path] = self._find(path)
+        return self._found[path]
+
+    def _find(self, path: Path_) -> Place | None:
+        best = max(self._writers(path), key=lambda file: file.depth(path), default=None)
         if best is None:
             return None
         return best.place(path) if best.depth(path) else Place(best.source.file)
 
     def find_all(self, path: Path_) -> tuple[Place, ...]:
         """The places of every file that writes a path as far as anything does."""
-        depths = [(file.depth(path), file) for file in self._files]
+        depths = [(file.depth(path), file) for file in self._writers(path)]
         deepest = max((depth for depth, _ in depths), default=0)
         return tuple(file.place(path) for depth, file in depths if depth == deepest and depth)
 
     def file_of(self, path: Path_) -> Place | None:
         """The first file that writes a path, without parsing anything for the line."""
-        return next((Place(file.source.file) for file in self._files if file.depth(path) == len(path)), None)
+        return next((Place(file.source.file) for file in self._writers(path) if file.depth(path) == len(path)), None)
 
     def in_file(self, file: str, path: Path_) -> Place:
         """The place of a path in one file, or the file alone when the path is not in it."""
-        for known in self._files:
-            if known.source.file == file:
-                return known.place(path)
-        return Place(file)
+        known = self._by_name.get(file)
+        return known.place(path) if known is not None else Place(file)
+
+    def _writers(self, path: Path_) -> list[_File]:
+        """The files that could write a path, in order: those of the whole fleet, and those of the machine it is about."""
+        return [file for length in range(len(path) + 1) for file in self._by_prefix.get(path[:length], ())]
 
 
 @dataclass
@@ -94,7 +105,7 @@ class _File:
 def _depth(value: Any, path: Path_) -> int:
     for n, part in enumerate(path):
         if isinstance(value, Mapping):
-            key = next((key for key in value if same_key(key, part)), None)
+            key = part if part in value else _other_spelling(value, part)
             if key is None:
                 return n
             value = value[key]
@@ -107,6 +118,11 @@ def _depth(value: Any, path: Path_) -> int:
         else:
             return n
     return len(path)
+
+
+def _other_spelling(table: Mapping[str, Any], wanted: str) -> str | None:
+    """The key that means the same. Only a name with an underscore has a second spelling: big tables are not searched."""
+    return next((key for key in table if snake(key) == wanted), None) if "_" in wanted else None
 
 
 @dataclass
@@ -139,9 +155,8 @@ class _TomlIndex:
             for node in self._headers.get(tuple(snake(part) for part in path[:length]), ()):
                 yield path[:length], node
         whole = tuple(snake(part) for part in path)
-        below = next((nodes for name, nodes in self._headers.items() if name[: len(whole)] == whole), None)
-        if below is not None and whole not in self._headers:
-            yield path, below[0]  # written only as a part of longer headers: [a.b.c] says that there is an a.b
+        if whole in self._implied and whole not in self._headers:
+            yield path, self._implied[whole]
 
     @cached_property
     def _root(self) -> Node:
@@ -158,6 +173,15 @@ class _TomlIndex:
                 name = tuple(snake(part) for part in _key_parts(node.named_children[0]))
                 headers.setdefault(name, []).append(node)
         return headers
+
+    @cached_property
+    def _implied(self) -> Mapping[Path_, Node]:
+        """Tables that are written only as a part of longer headers: [a.b.c] says that there is an a.b."""
+        implied: dict[Path_, Node] = {}
+        for name, nodes in self._headers.items():
+            for length in range(1, len(name)):
+                implied.setdefault(name[:length], nodes[0])
+        return implied
 
 
 def _follow(written: Path_, node: Node, path: Path_) -> tuple[int, Node] | None:

@@ -86,12 +86,12 @@ def _machine(
         yield _reserved(tag, fleet.where(*path, "tags", tag))
     for field in ("primary_user", "admin_user"):
         if field in entry:
-            yield from _person(fleet, entry[field], fleet.where(*path, field), f"{field} of {where}")
+            yield from _person(fleet, entry[field], (*path, field), f"{field} of {where}")
     yield from _targets(fleet, machine)
     if "class" in entry:
         yield from _class_and_system(fleet, machine)
         for name in machine.imports:
-            yield from check_aspect(fleet, machine.class_, name, fleet.where(*path, "imports", name), where)
+            yield from check_aspect(fleet, machine.class_, name, (*path, "imports", name), where)
 
 
 def _class_and_system(fleet: Fleet, machine: Machine) -> Iterator[ClanpyError]:
@@ -136,9 +136,8 @@ def _tags(fleet: Fleet, tags: Mapping[str, Any]) -> Iterator[ClanpyError]:
                 yield unknown("machine", name, fleet.machines, place, f"tag '{tag}'")
         for name in entry.get("imports", ()):
             classes = {fleet.machines[m].class_ for m in fleet.tags[tag]}
-            place = fleet.where("tags", tag, "imports", name)
             for class_ in sorted(classes) or _any_class(fleet, name):
-                yield from check_aspect(fleet, class_, name, place, f"tag '{tag}'")
+                yield from check_aspect(fleet, class_, name, ("tags", tag, "imports", name), f"tag '{tag}'")
 
 
 def _any_class(fleet: Fleet, name: str) -> list[NixClass]:
@@ -147,7 +146,7 @@ def _any_class(fleet: Fleet, name: str) -> list[NixClass]:
     return [] if any((class_, name) in fleet.aspects for class_ in classes) else classes[:1]
 
 
-def check_aspect(fleet: Fleet, class_: NixClass, name: str, place: Place | None, where: str) -> Iterator[ClanpyError]:
+def check_aspect(fleet: Fleet, class_: NixClass, name: str, path: tuple[str, ...], where: str) -> Iterator[ClanpyError]:
     """Say so when an aspect does not exist in a class, and in which others it does."""
     if (class_, name) in fleet.aspects:
         return
@@ -155,12 +154,12 @@ def check_aspect(fleet: Fleet, class_: NixClass, name: str, place: Place | None,
     if others:
         yield ClassMismatchError(
             f"{where} imports the aspect '{name}' for class {class_}, but it exists only for {' and '.join(others)}",
-            place=place,
+            place=fleet.where(*path),
             hint=f"write modules/{class_}/{name}.nix, or import it only where the class is {' or '.join(others)}",
         )
         return
     known = [known for other, known in fleet.aspects if other == class_]
-    yield unknown(f"{class_} aspect", name, known, place, where)
+    yield unknown(f"{class_} aspect", name, known, fleet.where(*path), where)
 
 
 def people(fleet: Fleet) -> dict[str, str]:
@@ -169,30 +168,31 @@ def people(fleet: Fleet) -> dict[str, str]:
     return {**names, **{name: name for name in fleet.users}}
 
 
-def _person(fleet: Fleet, name: str, place: Place | None, where: str) -> Iterator[ClanpyError]:
-    known = people(fleet)
-    if name not in known:
-        yield unknown("user", name, known, place, where)
+def _person(fleet: Fleet, name: str, path: tuple[str, ...], where: str) -> Iterator[ClanpyError]:
+    if not any(name == user.name or name in user.aliases for user in fleet.users.values()):
+        yield unknown("user", name, people(fleet), fleet.where(*path), where)
 
 
 def _users(fleet: Fleet) -> Iterator[ClanpyError]:
     owners: dict[str, str] = {}
     for user in fleet.users.values():
         for alias in user.aliases:
-            place = fleet.where("users", user.name, "aliases", alias)
+            path = ("users", user.name, "aliases", alias)
             if alias in fleet.users:
-                yield AliasClashError(f"'{alias}', an alias of '{user.name}', is a user of its own", place=place)
+                yield AliasClashError(
+                    f"'{alias}', an alias of '{user.name}', is a user of its own", place=fleet.where(*path)
+                )
             elif alias in owners:
                 other = fleet.where("users", owners[alias], "aliases", alias)
                 yield AliasClashError(
                     f"'{alias}' is an alias of both '{owners[alias]}' and '{user.name}'",
-                    place=place,
+                    place=fleet.where(*path),
                     details=(f"the other: {other}",),
                 )
             owners.setdefault(alias, user.name)
         for name in user.imports:
-            place = fleet.where("users", user.name, "imports", name)
-            yield from check_aspect(fleet, "home", name, place, f"user '{user.name}'")
+            path = ("users", user.name, "imports", name)
+            yield from check_aspect(fleet, "home", name, path, f"user '{user.name}'")
 
 
 def _instances(fleet: Fleet) -> Iterator[ClanpyError]:
@@ -209,9 +209,8 @@ def _instances(fleet: Fleet) -> Iterator[ClanpyError]:
                     yield unknown("tag", tag, fleet.tags, fleet.where(*path, role_name, "tags", tag), where)
             classes = sorted({fleet.machines[name].class_ for name in role_members(fleet, role)})
             for name in role.extra_modules:
-                place = fleet.where(*path, role_name, "extra_modules", name)
                 for class_ in classes or _any_class(fleet, name):
-                    yield from check_aspect(fleet, class_, name, place, where)
+                    yield from check_aspect(fleet, class_, name, (*path, role_name, "extra_modules", name), where)
 
 
 def role_members(fleet: Fleet, role: Role) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from clanpy.inventory.errors import AliasClashError, SigilError, UnknownNameErro
 from clanpy.inventory.load import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Instance, Machine, Membership, User
 from clanpy.inventory.references import people, role_members
-from clanpy.inventory.settings import Final, final_settings, origins, role_index, unknown_settings
+from clanpy.inventory.settings import Final, final_settings, levels_of, origins, role_index, unknown_settings
 from clanpy.inventory.sigils import to_nix
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account, MachineFacts, Member, Service, Share, find_service
@@ -58,6 +58,7 @@ class _Part:
     service: Service
     folder: Path
     final: Final
+    origins: Mapping[str, str]
     member: Member | None
 
 
@@ -67,6 +68,8 @@ class Resolver:
 
     fleet: Fleet
     _services: dict[str, tuple[Service, Path] | ClanpyError] = field(default_factory=dict)
+    _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
+    _unknown: dict[tuple[str, str], tuple[ClanpyError, ...]] = field(default_factory=dict)
 
     @cached_property
     def roles(self) -> Mapping[str, tuple[tuple[Instance, str], ...]]:
@@ -127,10 +130,28 @@ class Resolver:
             if role not in service.roles:
                 errors.append(unknown_role(self.fleet, instance, role, service))
                 continue
-            final = final_settings(self.fleet, instance, role, machine, service)
-            errors.extend(unknown_settings(self.fleet, instance, role, service))
+            final, where = self._final(machine, instance, role, service)
+            errors.extend(self.unknown_settings(instance, role, service))
             errors.extend(final.errors)
-            yield _Part(instance, role, service, folder, final, self._member(machine, instance, role, final))
+            yield _Part(instance, role, service, folder, final, where, self._member(machine, instance, role, final))
+
+    def _final(
+        self, machine: Machine, instance: Instance, role: str, service: Service
+    ) -> tuple[Final, Mapping[str, str]]:
+        """Settings and origins. Members for whom the same levels count share one result, unless it is an error."""
+        key = (instance.name, role, *(level.label for level in levels_of(instance, role, machine)))
+        found = self._finals.get(key)
+        if found is None or found[0].errors:
+            final = final_settings(self.fleet, instance, role, machine, service)
+            found = self._finals[key] = final, origins(self.fleet, final, service.name)
+        return found
+
+    def unknown_settings(self, instance: Instance, role: str, service: Service) -> tuple[ClanpyError, ...]:
+        """Settings of a role that its service does not know, at any level; found once."""
+        key = (instance.name, role)
+        if key not in self._unknown:
+            self._unknown[key] = tuple(unknown_settings(self.fleet, instance, role, service))
+        return self._unknown[key]
 
     def _member(self, machine: Machine, instance: Instance, role: str, final: Final) -> Member | None:
         if final.model is None:
@@ -151,7 +172,7 @@ class Resolver:
             service=part.service.name,
             role=part.role,
             settings=part.final.values,
-            origins=origins(self.fleet, part.final, part.service.name),
+            origins=part.origins,
             note=_note(part, machine.class_),
         )
 
