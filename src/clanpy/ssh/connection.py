@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from clanpy.ssh.bridge import Bridge
+from clanpy.errors import ClanpyError
+from clanpy.ssh import bridge_process
+from clanpy.ssh.bridge import Bridge, private_path
 from clanpy.ssh.channels import Channels
-from clanpy.ssh.errors import ConnectionLostError, RemoteTimeoutError, command_failed, last_lines, translate
+from clanpy.ssh.errors import ElevationError, RemoteTimeoutError, command_failed, last_lines
+from clanpy.ssh.options import Route, Timeouts
+from clanpy.ssh.pipes import Pipes
 from clanpy.ssh.session import Collector, Lines
 from clanpy.ssh.shell import Command, guarded, remote, script, shown
+from clanpy.ssh.start import Start
+from clanpy.ssh.target import Target
 
 
 if TYPE_CHECKING:
     import asyncssh
 
     from clanpy.ssh.background import Background
-    from clanpy.ssh.options import Route
     from clanpy.ssh.session import Channel
+
+AskPassword = Callable[[Target], Awaitable[str]]
 
 DEFAULT_TIMEOUT = 60.0
 KEPT_BYTES = 1 << 20
@@ -69,12 +78,23 @@ class Connection:
         bytes_sent: payload handed to commands (input and bridged bytes), without the overhead of SSH.
     """
 
-    def __init__(self, client: asyncssh.SSHClientConnection, route: Route, address: str, tasks: Background) -> None:
+    def __init__(
+        self,
+        client: asyncssh.SSHClientConnection,
+        route: Route,
+        *,
+        address: str,
+        timeouts: Timeouts,
+        tasks: Background,
+        ask: AskPassword | None = None,
+    ) -> None:
         self.target = route.target
         self.address = address
         self.user = route.user
+        self.timeouts = timeouts
         self.bytes_sent = 0
         self._client = client
+        self._ask = partial(ask, self.target) if ask else None
         self._channels = Channels(client, route.label, tasks)
 
     @property
@@ -116,17 +136,17 @@ class Connection:
             keep: how many bytes of each output stream are kept, counted from the end.
 
         Raises:
-            RemoteTimeoutError, ConnectionLostError, ChannelRefusedError: as they say.
+            RemoteTimeoutError, ConnectionLostError, ChannelRefusedError, ElevationError: as they say.
         """
-        text = remote(guarded(command, len(input)), self._become(elevate, as_user))
-        session = Collector(keep)
+        start = self._start(guarded(command, len(input)), elevate=elevate, as_user=as_user)
+        session = Collector(keep, greeted=start.greeted)
         try:
-            async with asyncio.timeout(timeout), self._channels.open(session, text) as channel:
+            async with asyncio.timeout(timeout), start.channel(session) as channel:
                 self._feed(channel, input)
                 await session.ended.wait()
         except TimeoutError as error:
             raise self._too_long(command, timeout, session) from error
-        self._check_ended(session, command)
+        start.check(session, shown(command))
         return Completed(
             host=self.host,
             command=shown(command),
@@ -148,12 +168,12 @@ class Connection:
             RemoteCommandError: the command ended with a status other than 0, after its last line.
             ConnectionLostError, ChannelRefusedError: as they say.
         """
-        session = Lines(KEPT_BYTES)
-        text = remote(guarded(command), self._become(elevate, as_user))
-        async with self._channels.open(session, text):
+        start = self._start(guarded(command), elevate=elevate, as_user=as_user)
+        session = Lines(KEPT_BYTES, greeted=start.greeted)
+        async with start.channel(session):
             while (line := await session.next()) is not None:
                 yield line
-        self._check_ended(session, command)
+        start.check(session, shown(command))
         if session.status != 0:
             raise command_failed(self.host, shown(command), session.status, session.signal, session.stderr.text())
 
@@ -165,36 +185,74 @@ class Connection:
         on_bytes: Callable[[int], None] | None = None,
         elevate: bool = False,
         as_user: str | None = None,
+        in_process: bool = True,
+        path: Path | None = None,
     ) -> AsyncIterator[Bridge]:
         """A Unix socket here, each connection to which is a fresh run of `command` there, joined by its standard streams.
 
-        The result is the path of the socket where a path or text is wanted (`f"unix://{socket}"`).
+        The result stands for the path of the socket where a path or text is wanted (`f"unix://{socket}"`).
 
         Args:
             command: as for `run`; it must end at the end of its input.
             on_bytes: called with the number of bytes of every piece that was handed to the host.
             elevate: as for `run`.
             as_user: as for `run`.
+            in_process: False moves the bytes in a process and over a connection of their own, so that this event loop stays
+                quick; worth its start from about `BULK_BYTES` on (docs/decisions/0010-bulk-lane.md).
+            path: where the socket shall be, if not in a private directory that is made for it.
 
         Raises:
             RemoteCommandError, ConnectionLostError: the body failed, and this is why.
         """
+        with nullcontext(path) if path else private_path() as place:
+            bridge = Bridge(self.host, shown(command), place, partial(self._count, on_bytes))
+            if in_process:
+                engine = Pipes(bridge, self._start(script(command), elevate=elevate, as_user=as_user)).serving(place)
+            else:
+                engine = bridge_process.serving(
+                    bridge,
+                    bridge_process.Order(
+                        target=self.target,
+                        timeouts=self.timeouts,
+                        command=command,
+                        elevate=elevate,
+                        as_user=as_user,
+                        path=place,
+                        may_ask=self._ask is not None,
+                    ),
+                    self._ask,
+                )
+            async with engine:
+                try:
+                    yield bridge
+                except (ClanpyError, OSError) as error:
+                    reason = await bridge.reason(error)
+                    if reason is error:
+                        raise
+                    raise reason from error
 
-        def count(size: int) -> None:
-            self.bytes_sent += size
-            if on_bytes:
-                on_bytes(size)
+    def _count(self, on_bytes: Callable[[int], None] | None, size: int) -> None:
+        self.bytes_sent += size
+        if on_bytes:
+            on_bytes(size)
 
-        bridge = Bridge(self._channels, self.host, shown(command), count)
-        text = remote(script(command), self._become(elevate, as_user))
-        async with bridge.listening(text):
-            yield bridge
+    def _start(self, text: str, *, elevate: bool, as_user: str | None) -> Start:
+        become = self._become(elevate, as_user)
+        return Start(
+            self._channels, self.host, remote(text, become), self._ask if become else None, greeted=bool(become)
+        )
 
     def _become(self, elevate: bool, account: str | None) -> tuple[str, ...]:
-        elevation = self.target.elevation
-        if account is not None:
-            return elevation.as_user(self.user, account)
-        return elevation.as_root(self.user) if elevate else ()
+        elevation, asking = self.target.elevation, self._ask is not None
+        if account is None:
+            return elevation.as_root(self.user, may_ask=asking) if elevate else ()
+        words = elevation.as_user(self.user, account, may_ask=asking)
+        if words is None:
+            raise ElevationError(
+                f"{self.user} can't become {account} on {self.host}: its elevation is {elevation}",
+                hint="set it to sudo, doas or run0, or log in as root",
+            )
+        return words
 
     def _feed(self, channel: Channel, data: bytes) -> None:
         # A command that ended at once may have closed the channel already; its status tells the rest.
@@ -202,25 +260,8 @@ class Connection:
             channel.write(data)
             self.bytes_sent += len(data)
 
-    def _check_ended(self, session: Collector, command: Command) -> None:
-        if session.status is None and session.signal is None:
-            doing = f"running {shown(command)} on"
-            if session.error is not None:
-                raise translate(session.error, self.host, doing=doing) from session.error
-            raise ConnectionLostError(f"the connection to {self.host} was closed while {doing} it")
-
     def _too_long(self, command: Command, seconds: float, session: Collector) -> RemoteTimeoutError:
         return RemoteTimeoutError(
             f"a command on {self.host} did not end within {seconds:g} s: {shown(command)}",
             details=last_lines(session.stderr.text() or session.stdout.text()),
         )
-
-
-async def close(client: asyncssh.SSHClientConnection, seconds: float) -> None:
-    """Say good-bye; drop the connection if that takes longer than `seconds`."""
-    client.close()
-    try:
-        async with asyncio.timeout(seconds):
-            await client.wait_closed()
-    except TimeoutError:
-        client.abort()

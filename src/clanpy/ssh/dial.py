@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import socket
 from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import asyncssh
 
 from clanpy.ssh.background import background
-from clanpy.ssh.connection import Connection, close
-from clanpy.ssh.errors import (
-    AuthenticationError,
-    ConnectionLostError,
-    HostKeyError,
-    SshError,
-    SshSetupError,
-    UnreachableError,
-    is_foreign,
-    translate,
-)
+from clanpy.ssh.connection import AskPassword, Connection
+from clanpy.ssh.errors import SshError, UnreachableError, is_foreign, translate
 from clanpy.ssh.hostkeys import Known, KnownHosts, Verdict
-from clanpy.ssh.options import Route, Timeouts, key_algorithms, resolve
+from clanpy.ssh.options import Route, Timeouts, key_algorithms, locked_identities, resolve
 from clanpy.ssh.race import race
 from clanpy.ssh.target import HostKeyCheck, Target
 
@@ -41,11 +32,31 @@ DIALS = 64
 DIALS_PER_JUMP = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Address:
+    family: int
+    name: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return str(self.name[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialled:
+    """A connection that stands, and how it came about."""
+
+    client: asyncssh.SSHClientConnection
+    route: Route
+    address: str
+
+
 class Dialer:
     """Opens connections for a whole run: shares what can be shared, and limits what has to be limited.
 
     A jump host is connected once for all targets behind it. Limits hold for dials under way, not for connections held:
-    a fan-out through an sshd with its default settings fails from the tenth simultaneous handshake on.
+    a fan-out to one sshd with its default settings fails from the tenth simultaneous handshake on.
+
+    `ask_password` is called when a host wants a password for sudo, and only then; remembering the answer is its business.
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class Dialer:
         retries: int = RETRIES,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
+        ask_password: AskPassword | None = None,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         self._dials = asyncio.Semaphore(dials)
@@ -64,10 +76,11 @@ class Dialer:
         self._retries = retries
         self._sleep = sleep
         self._rng = rng or random.Random()  # noqa: S311  (spreads load; nothing secret hangs on it)
+        self._ask = ask_password
         self._known_hosts = KnownHosts()
         self._stack = AsyncExitStack()
-        self._jumps: dict[tuple[Target, ...], asyncssh.SSHClientConnection] = {}
-        self._jump_locks: defaultdict[tuple[Target, ...], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._jumps: dict[Target, asyncssh.SSHClientConnection] = {}
+        self._jump_locks: defaultdict[Target, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,12 +105,14 @@ class Dialer:
         """
         limits = timeouts or self.timeouts
         targets = (target,) if isinstance(target, Target) else tuple(target)
-        client, route, address = await self._dial_again(targets, limits)
+        dialled = await self._dial_again(targets, limits)
         async with background() as tasks:
             try:
-                yield Connection(client, route, address, tasks)
+                yield Connection(
+                    dialled.client, dialled.route, address=dialled.address, timeouts=limits, tasks=tasks, ask=self._ask
+                )
             finally:
-                await close(client, limits.close)
+                await _close(dialled.client, limits.close)
 
     async def _dial_again(self, targets: Sequence[Target], timeouts: Timeouts) -> _Dialled:
         for attempt in range(self._retries):
@@ -106,128 +121,134 @@ class Dialer:
             except SshError as error:
                 if not error.transient:
                     raise
-            # Full jitter: a fleet that was refused together must not come back together.
+            # Full jitter: hosts that were refused together must not come back together.
             await self._sleep(self._rng.uniform(0, BACKOFF_SECONDS * 2**attempt))
         return await self._dial(targets, timeouts)
 
     async def _dial(self, targets: Sequence[Target], timeouts: Timeouts) -> _Dialled:
-        ways: list[Callable[[], Awaitable[_Dialled]]] = []
-        failures: list[SshError] = []
-        for target in targets:
-            try:
-                route = await resolve(target, timeouts)
-                ways += [self._way(route, address, timeouts) for address in await _addresses(route, timeouts)]
-            except SshError as error:
-                failures.append(error)
-        won, lost = await race(ways, stagger=timeouts.stagger, discard=_discard)
-        if won is None:
-            raise _furthest([*failures, *lost])
-        return won
+        ways = [partial(self._reach, target, timeouts) for target in targets]
+        return await race(ways, stagger=timeouts.stagger, discard=_discard)
 
-    def _way(self, route: Route, address: _Address | None, timeouts: Timeouts) -> Callable[[], Awaitable[_Dialled]]:
-        async def go() -> _Dialled:
-            tunnel = await self._jump(route.jump, timeouts) if route.jump else None
-            limit = self._through[route.jump[-1]] if route.jump else contextlib.nullcontext()
-            async with limit, self._dials:
-                return await self._log_in(route, address, tunnel, timeouts)
+    async def _reach(self, target: Target, timeouts: Timeouts) -> _Dialled:
+        """One target, over whichever of the addresses of its name answers."""
+        route = await resolve(target, timeouts)
+        addresses = await _addresses(route, timeouts)
+        ways = [partial(self._enter, route, address, timeouts) for address in addresses]
+        return await race(ways, stagger=timeouts.stagger, discard=_discard)
 
-        return go
+    async def _enter(self, route: Route, address: _Address | None, timeouts: Timeouts) -> _Dialled:
+        if not route.jump:
+            async with self._dials:
+                return await self._log_in(route, address, None, timeouts)
+        # The way is opened before the limits are taken: it is a dial itself, and must not wait for those that wait for it.
+        last = replace(route.jump[-1], jump=route.jump[:-1])
+        tunnel = await self._tunnel(last, timeouts)
+        async with self._through[last], self._dials:
+            return await self._log_in(route, address, tunnel, timeouts)
 
-    async def _jump(self, hops: tuple[Target, ...], timeouts: Timeouts) -> asyncssh.SSHClientConnection:
-        async with self._jump_locks[hops]:
-            found = self._jumps.get(hops)
+    async def _tunnel(self, last: Target, timeouts: Timeouts) -> asyncssh.SSHClientConnection:
+        async with self._jump_locks[last]:
+            found = self._jumps.get(last)
             if found is None or found.is_closed():
-                last = replace(hops[-1], jump=hops[:-1])
-                found, _, _ = await self._dial_again((last,), timeouts)
-                self._stack.push_async_callback(close, found, timeouts.close)
-                self._jumps[hops] = found
+                found = (await self._dial_again((last,), timeouts)).client
+                self._stack.push_async_callback(_close, found, timeouts.close)
+                self._jumps[last] = found
             return found
 
     async def _log_in(
         self, route: Route, address: _Address | None, tunnel: asyncssh.SSHClientConnection | None, timeouts: Timeouts
     ) -> _Dialled:
-        where = str(address.name[0]) if address else ""
-        verdict = self._verdict(route, where)
-        progress = _Progress(asyncio.timeout(timeouts.connect), timeouts)
+        where = str(address or "")
+        attempt = _Attempt(route, self._verdict(route, where), timeouts, asyncio.timeout(timeouts.connect))
         try:
-            async with progress.deadline:
-                client = await asyncssh.connect(
-                    route.target.host,
-                    options=route.options,
-                    tunnel=tunnel,
-                    sock=await _open(address) if address else None,
-                    client_factory=lambda: _Client(verdict, progress),
-                    server_host_key_algs=key_algorithms(verdict.known),
-                    known_hosts=_trust(verdict),
-                )
-        except asyncssh.HostKeyNotVerifiable as error:
-            raise verdict.refusal or translate(error, route.label) from error
-        except TimeoutError as error:
-            raise progress.too_late(route.label) from error
+            async with attempt.deadline:
+                sock = await _open(address) if address else None
+                client = await attempt.handshake(sock, tunnel)
         except BaseException as error:
             if not is_foreign(error):
                 raise
-            raise translate(error, route.label, tried=route.keys_offered()) from error
-        return client, route, where
+            raise attempt.failed(error, where) from error
+        return _Dialled(client, route, where)
 
     def _verdict(self, route: Route, address: str) -> Verdict:
         name = route.name_at(address)
         files = route.known_hosts
-        known = Known() if route.target.host_key_check is HostKeyCheck.NONE else self._known_hosts.lookup(files, name)
-        return Verdict(label=route.label, name=name, files=files, check=route.target.host_key_check, known=known)
-
-
-_Dialled = tuple[asyncssh.SSHClientConnection, Route, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Address:
-    family: int
-    name: tuple[Any, ...]
+        check = route.target.host_key_check
+        known = Known() if check is HostKeyCheck.NONE else self._known_hosts.lookup(files, name)
+        return Verdict(label=route.label, name=name, files=files, check=check, known=known)
 
 
 @dataclass(slots=True)
-class _Progress:
-    """How far a login has come, and until when the next step must be done."""
+class _Attempt:
+    """One login at one address: how far it has come, and until when the next step must be done."""
 
-    deadline: asyncio.Timeout
+    route: Route
+    verdict: Verdict
     timeouts: Timeouts
+    deadline: asyncio.Timeout
     connected: bool = False
+
+    async def handshake(
+        self, sock: socket.socket | None, tunnel: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        known = self.verdict.known
+        trusted: Any = (known.trusted, known.authorities, known.revoked)
+        return await asyncssh.connect(
+            self.route.target.host,
+            options=self.route.options,
+            tunnel=tunnel,
+            sock=sock,
+            client_factory=lambda: _Client(self),
+            server_host_key_algs=key_algorithms(known),
+            known_hosts=None if self.verdict.check is HostKeyCheck.NONE else trusted,
+        )
 
     def reached(self) -> None:
         """The network connection stands: from here on the time for the login counts."""
         self.connected = True
-        self.deadline.reschedule(asyncio.get_running_loop().time() + self.timeouts.login)
+        if not self.deadline.expired():
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self.timeouts.login)
 
-    def too_late(self, label: str) -> UnreachableError:
-        if self.connected:
-            return UnreachableError(
-                f"{label} was reached, but did not let us in within {self.timeouts.login:g} s",
-                hint="is its sshd overloaded?",
-            )
-        return UnreachableError(
-            f"{label} did not answer within {self.timeouts.connect:g} s", hint="is it on, and is the address right?"
-        )
+    def failed(self, error: BaseException, address: str) -> SshError:
+        """What went wrong, and with which account, address and port."""
+        found = self._reason(error)
+        options = self.route.options
+        at = f" ({address})" if address not in {"", options.host} else ""
+        found.details = (*found.details, f"as {options.username} at {options.host}{at} port {options.port}")
+        return found
+
+    def _reason(self, error: BaseException) -> SshError:
+        label = self.route.label
+        match error:
+            case asyncssh.HostKeyNotVerifiable() if self.verdict.refusal:
+                return self.verdict.refusal
+            case asyncssh.HostKeyNotVerifiable() if self.verdict.known.revoked:
+                return self.verdict.revoked()
+            case asyncssh.PermissionDenied():
+                return translate(error, label, tried=(*self.route.keys_offered(), *locked_identities(self.route)))
+            case TimeoutError() if error.errno is None and self.connected:
+                told = f"{label} was reached, but did not let us in within {self.timeouts.login:g} s"
+                return UnreachableError(told, hint="is its sshd overloaded?")
+            case TimeoutError() if error.errno is None:
+                told = f"{label} did not answer within {self.timeouts.connect:g} s"
+                return UnreachableError(told, hint="is it on, and is the address right?")
+            case _:
+                return translate(error, label)
 
 
 class _Client(asyncssh.SSHClient):
-    def __init__(self, verdict: Verdict, progress: _Progress) -> None:
-        self._verdict = verdict
-        self._progress = progress
+    def __init__(self, attempt: _Attempt) -> None:
+        self._attempt = attempt
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
-        self._progress.reached()
+        self._attempt.reached()
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        return self._verdict.accepts(key)
-
-    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        return self._verdict.check is HostKeyCheck.NONE
+        return self._attempt.verdict.accepts(key)
 
 
-def _trust(verdict: Verdict) -> Any:
-    known = verdict.known
-    return None if verdict.check is HostKeyCheck.NONE else (known.trusted, known.authorities, known.revoked)
+def _discard(late: _Dialled) -> None:
+    late.client.abort()
 
 
 async def _addresses(route: Route, timeouts: Timeouts) -> Sequence[_Address | None]:
@@ -246,8 +267,9 @@ async def _addresses(route: Route, timeouts: Timeouts) -> Sequence[_Address | No
 
 
 async def _open(address: _Address) -> socket.socket:
-    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
+        sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address.name)
     except BaseException:
         sock.close()
@@ -255,22 +277,11 @@ async def _open(address: _Address) -> socket.socket:
     return sock
 
 
-def _discard(dialled: _Dialled | None) -> None:
-    if dialled:
-        dialled[0].abort()
-
-
-def _furthest(failures: Sequence[SshError]) -> SshError:
-    """Of several failed ways the one that came furthest; the others are told with it."""
-    first = min(failures, key=_distance)
-    others = [f"also tried: {error.message}" for error in failures if error is not first]
-    first.details = (*first.details, *others)
-    if isinstance(first, UnreachableError):
-        first.transient = any(error.transient for error in failures)
-    return first
-
-
-def _distance(error: SshError) -> int:
-    """How far from being let in we were."""
-    kinds: tuple[type[SshError], ...] = (HostKeyError, AuthenticationError, ConnectionLostError, SshSetupError)
-    return next((n for n, kind in enumerate(kinds) if isinstance(error, kind)), len(kinds))
+async def _close(client: asyncssh.SSHClientConnection, seconds: float) -> None:
+    """Say good-bye; drop the connection if that takes longer than `seconds`."""
+    client.close()
+    try:
+        async with asyncio.timeout(seconds):
+            await client.wait_closed()
+    except TimeoutError:
+        client.abort()

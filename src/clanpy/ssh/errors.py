@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncssh
 
@@ -13,7 +13,7 @@ from clanpy.errors import ClanpyError, ExitCode
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 SHOWN_LINES = 20
 
@@ -174,6 +174,13 @@ def command_failed(host: str, command: str, status: int | None, signal: str | No
     error = RemoteCommandError(f"a command failed on {host} with {how}: {command}", details=last_lines(output))
     error.status, error.signal = (None if signal else status), signal
     return error
+
+
+def revive(report: Mapping[str, Any]) -> SshError:
+    """The error that `to_dict` was made of, in another process."""
+    kinds = {kind.code: kind for kind in SshError.__subclasses__()}
+    kind = kinds.get(str(report["code"]), SshError)
+    return kind(report["message"], hint=report["hint"], details=report["details"])
 
 
 def is_foreign(error: BaseException) -> bool:

@@ -174,3 +174,21 @@ def key_algorithms(known: Known) -> list[str]:
 def _describe(key: asyncssh.SSHKeyPair) -> str:
     digest = base64.b64encode(hashlib.sha256(key.public_data).digest()).decode().rstrip("=")
     return f"{key.get_comment() or key.get_algorithm()} (SHA256:{digest})"
+
+
+def locked_identities(route: Route) -> tuple[str, ...]:
+    """Identity files that could not be offered because they need a passphrase, for messages."""
+    configured = route.options.config.get("IdentityFile")
+    named = (*route.target.identity_files, *(configured if isinstance(configured, list) else ()))
+    files = [Path(file).expanduser() for file in named]
+    return tuple(f"not {file}: it needs a passphrase (ssh-add {file})" for file in files if _needs_passphrase(file))
+
+
+def _needs_passphrase(file: Path) -> bool:
+    try:
+        asyncssh.read_private_key(file)
+    except (asyncssh.KeyEncryptionError, asyncssh.KeyImportError) as error:
+        return "passphrase" in str(error).lower()
+    except OSError:
+        return False
+    return False

@@ -6,7 +6,14 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from clanpy.ssh.errors import SshError
+from clanpy.ssh.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    HostKeyError,
+    SshError,
+    SshSetupError,
+    UnreachableError,
+)
 
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Race(Generic[T]):
     discard: Callable[[T], None]
-    winner: T | None = None
+    winners: list[T] = field(default_factory=list)
     failures: list[SshError] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -28,10 +35,10 @@ class _Race(Generic[T]):
         except SshError as error:
             self.failures.append(error)
         else:
-            if self.winner is None:
-                self.winner = found
-            else:
+            if self.winners:
                 self.discard(found)
+            else:
+                self.winners.append(found)
         self.news.set()
 
     async def wait_for_news(self, seconds: float | None) -> None:
@@ -43,13 +50,14 @@ class _Race(Generic[T]):
         self.news.clear()
 
 
-async def race(
-    ways: Sequence[Callable[[], Awaitable[T]]], *, stagger: float, discard: Callable[[T], None]
-) -> tuple[T | None, list[SshError]]:
-    """The first result, and the errors of the ways that failed before it (of all, where the result is None).
+async def race(ways: Sequence[Callable[[], Awaitable[T]]], *, stagger: float, discard: Callable[[T], None]) -> T:
+    """The first result.
 
     A way starts `stagger` seconds after the one before it, or as soon as one has failed. A second result that comes before its
     way could be stopped goes to `discard`.
+
+    Raises:
+        SshError: all ways failed; it is the error of the one that came furthest, with the others in `details`.
     """
     state: _Race[T] = _Race(discard)
     async with asyncio.TaskGroup() as group:
@@ -57,10 +65,29 @@ async def race(
         for way in ways:
             tasks.append(group.create_task(state.run(way)))
             await state.wait_for_news(stagger)
-            if state.winner is not None:
+            if state.winners:
                 break
-        while state.winner is None and len(state.failures) < len(tasks):
+        while not state.winners and len(state.failures) < len(tasks):
             await state.wait_for_news(None)
         for task in tasks:
             task.cancel()
-    return state.winner, state.failures
+    if not state.winners:
+        raise _furthest(state.failures)
+    return state.winners[0]
+
+
+def _furthest(failures: Sequence[SshError]) -> SshError:
+    first = min(failures, key=_distance)
+    others = [
+        line for error in failures if error is not first for line in (f"also tried: {error.message}", *error.details)
+    ]
+    first.details = (*first.details, *others)
+    if isinstance(first, UnreachableError):
+        first.transient = any(error.transient for error in failures)
+    return first
+
+
+def _distance(error: SshError) -> int:
+    """How far from being let in we were."""
+    kinds: tuple[type[SshError], ...] = (HostKeyError, AuthenticationError, ConnectionLostError, SshSetupError)
+    return next((n for n, kind in enumerate(kinds) if isinstance(error, kind)), len(kinds))

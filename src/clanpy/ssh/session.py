@@ -8,50 +8,75 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
+from clanpy.ssh.elevation import PROMPT
+from clanpy.ssh.shell import GREETING
+
 
 Channel = asyncssh.SSHClientChannel[bytes]
 
 LINE_BYTES = 64 << 10
 WAITING_LINES = 1000
+_GREETING = f"{GREETING}\n".encode()
 
 
 @dataclass(slots=True)
 class Tail:
-    """The last `keep` bytes of a stream, and how many came before them."""
+    """The last `keep` bytes of a stream; `total` counts all of it. Takes up at most twice as much."""
 
     keep: int
-    size: int = 0
-    dropped: int = 0
-    _parts: deque[bytes] = field(default_factory=deque)
+    total: int = 0
+    _data: bytearray = field(default_factory=bytearray)
 
     def add(self, data: bytes) -> None:
         """Take in more of the stream."""
-        self._parts.append(data)
-        self.size += len(data)
-        while self.size - len(self._parts[0]) >= self.keep:
-            first = self._parts.popleft()
-            self.size -= len(first)
-            self.dropped += len(first)
+        self.total += len(data)
+        self._data += data
+        if len(self._data) > 2 * self.keep:
+            del self._data[: len(self._data) - self.keep]
+
+    @property
+    def dropped(self) -> int:
+        """How many bytes came before what is kept."""
+        return max(0, self.total - self.keep)
 
     def text(self) -> str:
-        """What was kept, as text; bytes that are no UTF-8 are replaced."""
-        data = b"".join(self._parts)
-        return data[max(0, len(data) - self.keep) :].decode("utf-8", errors="replace")
+        """What is kept, as text; bytes that are no UTF-8 are replaced."""
+        return self._data[max(0, len(self._data) - self.keep) :].decode("utf-8", errors="replace")
 
 
 class Collector(asyncssh.SSHClientSession[bytes]):
-    """Keeps the tails of both streams and how the command ended. `ended` is set when the channel is closed."""
+    """Keeps the tails of both streams and how the command ended.
 
-    def __init__(self, keep: int) -> None:
+    Attributes:
+        ended: set when the channel is closed.
+        arrived: whether the output is the command's: behind words that change the account, only after the greeting.
+        prompts: how often a password was asked for before that.
+        news: set whenever one of these changes.
+    """
+
+    def __init__(self, keep: int, *, greeted: bool = False) -> None:
         self.stdout = Tail(keep)
         self.stderr = Tail(keep)
         self.status: int | None = None
         self.signal: str | None = None
         self.error: Exception | None = None
         self.ended = asyncio.Event()
+        self.news = asyncio.Event()
+        self.arrived = not greeted
+        self.prompts = 0
+        self._before = bytearray()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
-        (self.stderr if datatype == asyncssh.EXTENDED_DATA_STDERR else self.stdout).add(data)
+        if datatype == asyncssh.EXTENDED_DATA_STDERR:
+            self._complain(data)
+        elif self.arrived:
+            self.output(data)
+        else:
+            self._await_greeting(data)
+
+    def output(self, data: bytes) -> None:
+        """Take in what the command wrote to its standard output."""
+        self.stdout.add(data)
 
     def eof_received(self) -> bool:
         # True: our own side stays open. Standard input is the command's life line; it closes with the channel.
@@ -66,29 +91,44 @@ class Collector(asyncssh.SSHClientSession[bytes]):
     def connection_lost(self, exc: Exception | None) -> None:
         self.error = exc
         self.ended.set()
+        self.news.set()
+
+    def _await_greeting(self, data: bytes) -> None:
+        self._before += data
+        _, found, rest = bytes(self._before).partition(_GREETING)
+        if found:
+            self.arrived = True
+            self._before.clear()
+            self.news.set()
+            if rest:
+                self.output(rest)
+
+    def _complain(self, data: bytes) -> None:
+        self.stderr.add(data)
+        if not self.arrived:
+            self.prompts = self.stderr.text().count(PROMPT)
+            self.news.set()
 
 
 class Lines(Collector):
     """Hands out standard output line by line. The host is told to wait while nobody takes them."""
 
-    def __init__(self, keep: int) -> None:
-        super().__init__(keep)
+    def __init__(self, keep: int, *, greeted: bool = False) -> None:
+        super().__init__(keep, greeted=greeted)
         self._ready: deque[str] = deque()
         self._begun = bytearray()
-        self._news = asyncio.Event()
         self._channel: Channel | None = None
 
     def connection_made(self, chan: Channel) -> None:
         self._channel = chan
 
-    def data_received(self, data: bytes, datatype: int | None) -> None:
-        if datatype == asyncssh.EXTENDED_DATA_STDERR:
-            self.stderr.add(data)
-            return
+    def output(self, data: bytes) -> None:
         self._begun += data
-        *whole, rest = self._begun.split(b"\n")
-        self._begun = bytearray() if len(rest) > LINE_BYTES else rest
-        self._give(whole if self._begun == rest else [*whole, rest])
+        *whole, self._begun = self._begun.split(b"\n")
+        if len(self._begun) > LINE_BYTES:
+            whole.append(self._begun)
+            self._begun = bytearray()
+        self._give(whole)
         if len(self._ready) > WAITING_LINES and self._channel:
             self._channel.pause_reading()
 
@@ -96,12 +136,11 @@ class Lines(Collector):
         if self._begun:
             self._give([self._begun])
         super().connection_lost(exc)
-        self._news.set()
 
     def _give(self, lines: list[bytearray]) -> None:
         self._ready.extend(line.decode("utf-8", errors="replace").removesuffix("\r") for line in lines)
         if lines:
-            self._news.set()
+            self.news.set()
 
     async def next(self) -> str | None:
         """The next line without its end, or None when the command has ended."""
@@ -110,6 +149,6 @@ class Lines(Collector):
                 return None
             if self._channel:
                 self._channel.resume_reading()
-            self._news.clear()
-            await self._news.wait()
+            self.news.clear()
+            await self.news.wait()
         return self._ready.popleft()

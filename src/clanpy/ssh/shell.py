@@ -16,12 +16,17 @@ Command = str | Sequence[str]
 GRACE_SECONDS = 2
 SHOWN_COMMAND = 200
 
+# The first line of a command that runs as another account: what came before is sudo's, what comes after the command's.
+GREETING = "clanpy: here we are"
+
 # A login over SSH that is no terminal often has a PATH without Nix (macOS, Debian) or without sudo (NixOS).
 EXTRA_PATH = (
     "/run/wrappers/bin:/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin:"
     "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 )
 _PATH = f"PATH=${{PATH:+$PATH:}}{EXTRA_PATH}; export PATH\n"
+
+_GO_HOME = 'cd "$HOME" 2>/dev/null || cd /\n'
 
 _WATCH = (
     "while read -r _; do :; done; "
@@ -59,7 +64,7 @@ def remote(text: str, become: Sequence[str] = ()) -> str:
     """
     inner = _PATH + text
     if become:
-        words = (*become, "/bin/sh", "-c", 'cd "$HOME" 2>/dev/null || cd /\n' + inner)
+        words = (*become, "/bin/sh", "-c", f"echo {quote(GREETING)}\n{_GO_HOME}{inner}")
         inner = f"{_PATH}exec {' '.join(map(quote, words))}"
     return f"exec /bin/sh -c {quote(inner)}"
 
