@@ -16,9 +16,10 @@ All tests of a run share one lab named after the process. It is wiped at the end
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -155,8 +156,8 @@ def _same_kind(one: HostSpec, other: HostSpec) -> bool:
 def reap_dead_runs() -> None:
     """Wipe the labs of test runs that were killed."""
     for name in known_labs():
-        prefix, _, pid = name.partition("-")
-        if prefix == "pytest" and pid.isdecimal() and Process.of(int(pid)) is None:
+        run = re.fullmatch(r"pytest-(\d+)(-.*)?", name)
+        if run and Process.of(int(run[1])) is None:
             down(name, wipe=True)
 
 
@@ -189,3 +190,19 @@ def lab(lab_pool: LabPool) -> Iterator[LentLab]:
         yield lent
     finally:
         lent.close()
+
+
+@pytest.fixture
+def own_lab_name(labs_folder: Path) -> Iterator[Callable[[str], str]]:
+    """Names for labs of the test's own, which are wiped at its end."""
+    given: list[str] = []
+
+    def name(suffix: str) -> str:
+        given.append(f"pytest-{os.getpid()}-{suffix}")
+        return given[-1]
+
+    try:
+        yield name
+    finally:
+        for each in given:
+            down(each, wipe=True)

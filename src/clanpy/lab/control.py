@@ -19,42 +19,74 @@ from clanpy.lab import kernel
 from clanpy.lab.errors import LabError, LabNotRunningError, NoSpaceError
 from clanpy.lab.kernel import Mount
 from clanpy.lab.plan import HostPlan
-from clanpy.lab.state import Paths, Running
+from clanpy.lab.state import Paths, Running, hold
 
 
 _PATIENCE = 30.0
 _PAUSE = 0.005
+_STARTING = 5.0
 _PACKAGES = Path(clanpy.__file__).resolve().parent.parent
 
 
 def start_keeper(paths: Paths) -> Running:
     """Start the lab's keeper and wait until it listens. Raises LabError with its last words if it does not."""
+    held = hold(paths.folder)
+    if held is None:
+        raise LabError(f"lab {paths.name!r} has a keeper that does not answer", hint="`clanpy lab down` ends it")
+    try:
+        keeper = _spawn(paths, held)
+    finally:
+        os.close(held)
+    try:
+        running = _wait_for(paths, keeper)
+        _name_network(paths, running.keeper.pid)
+    except BaseException:
+        keeper.kill()
+        keeper.wait()
+        raise
+    keeper.returncode = 0  # it outlives us on purpose: no warning that it was not waited for
+    return running
+
+
+def _spawn(paths: Paths, held: int) -> subprocess.Popen[bytes]:
     program = (
         f"import sys; sys.path.insert(0, {str(_PACKAGES)!r}); from clanpy.lab.keeper import main; main(*sys.argv[1:])"
     )
     with paths.keeper_log.open("wb") as log:
-        keeper = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-c", program, paths.name, str(paths.folder)],
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", program, paths.name, str(paths.folder), str(held)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=(held,),
             cwd="/",
             env={},
         )
+
+
+def _wait_for(paths: Paths, keeper: subprocess.Popen[bytes]) -> Running:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and keeper.poll() is None:
         running = Running.load(paths)
         if running is not None:
-            _name_network(paths, running.keeper.pid)
-            keeper.returncode = 0  # it outlives us on purpose: no warning that it was not waited for
             return running
-        if keeper.poll() is not None:
-            break
         time.sleep(_PAUSE)
-    keeper.kill()
-    keeper.wait()
     raise LabError(f"the keeper of lab {paths.name!r} did not start", details=last_lines(paths.keeper_log))
+
+
+def find_keeper(paths: Paths) -> Running | None:
+    """The lab's keeper, waiting for one that is only starting (its starter may have been killed meanwhile)."""
+    deadline = time.monotonic() + _STARTING
+    while (running := Running.load(paths)) is None and paths.folder.is_dir():
+        held = hold(paths.folder)
+        if held is not None:
+            os.close(held)
+            return None
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(_PAUSE)
+    return running
 
 
 def _name_network(paths: Paths, pid: int) -> None:
@@ -108,17 +140,20 @@ def _request(paths: Paths, request: Mapping[str, Any]) -> None:
     finally:
         os.close(folder)
     if not answer.get("ok"):
-        _raise(paths, answer)
-
-
-def _raise(paths: Paths, answer: Mapping[str, Any]) -> None:
-    message = f"lab {paths.name!r}: {answer.get('message', 'its keeper ended in the middle')}"
-    if answer.get("errno") == errno.ENOSPC:
-        raise NoSpaceError(message, hint=f"make room below {paths.folder}, or choose another place with CLANPY_LAB_DIR")
-    raise LabError(message, details=last_lines(paths.keeper_log))
+        message = answer.get("message", "its keeper ended in the middle")
+        if answer.get("errno") == errno.ENOSPC:
+            raise no_space(paths)
+        raise LabError(f"lab {paths.name!r}: {message}", details=last_lines(paths.keeper_log))
 
 
 def last_lines(path: Path, count: int = 15) -> tuple[str, ...]:
     with suppress(OSError):
         return tuple(path.read_text(errors="replace").splitlines()[-count:])
     return ()
+
+
+def no_space(paths: Paths) -> NoSpaceError:
+    return NoSpaceError(
+        f"there is no space left for lab {paths.name!r}",
+        hint=f"make room below {paths.folder}, choose another place with CLANPY_LAB_DIR, or a larger --disk",
+    )

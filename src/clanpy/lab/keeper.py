@@ -9,7 +9,6 @@ document a connection, and restarts a host that reboots.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import selectors
@@ -28,7 +27,7 @@ from clanpy.lab.boot import boot
 from clanpy.lab.kernel import Mount, Namespace
 from clanpy.lab.model import CONTROLLER_ADDRESS, PREFIX, HostState
 from clanpy.lab.plan import HostPlan
-from clanpy.lab.process import Process, kernel_boot
+from clanpy.lab.process import Process
 from clanpy.lab.state import NETWORK_NAMES, Paths, write_whole
 
 
@@ -66,7 +65,6 @@ class Keeper:
     def run(self) -> None:
         """Be the keeper until told to end."""
         os.chdir(self.paths.folder)
-        held = _hold(self.paths)
         cgroup.join(cgroup.keeper_group(self.paths.name))
         _own_world()
         self.own_network = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -84,7 +82,6 @@ class Keeper:
             self._bury()
             self._restart_due()
         self._end()
-        os.close(held)
 
     def _watch_signals(self) -> socket.socket:
         reader, writer = socket.socketpair()
@@ -143,7 +140,7 @@ class Keeper:
     def _start(self, plans: Sequence[HostPlan]) -> None:
         self._bury()
         new = [Host(plan, self._new_network()) for plan in plans if plan.host.name not in self.hosts]
-        _cable([(host.plan.host.link, host.network) for host in new])
+        _cable(new)
         asleep = []
         for plan in plans:
             if plan.host.name in self.hosts:
@@ -261,13 +258,6 @@ class Keeper:
             path.unlink(missing_ok=True)
 
 
-def _hold(paths: Paths) -> int:
-    """Be the only keeper of the lab. A second one ends here."""
-    handle = os.open(paths.folder, os.O_RDONLY | os.O_DIRECTORY)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return handle
-
-
 def _own_world() -> None:
     """Namespaces of the keeper's own. Mounts of this computer still go away in here when they go away outside."""
     kernel.unshare(Namespace.MOUNT | Namespace.NET)
@@ -287,13 +277,14 @@ def _bridge() -> None:
     )
 
 
-def _cable(ends: Sequence[tuple[str, int]]) -> None:
-    """Plug hosts (link name, open network namespace) into the bridge."""
+def _cable(hosts: Sequence[Host]) -> None:
+    """Plug hosts into the bridge, each with a hardware address that is always its own: neighbours remember it."""
     me = os.getpid()
     lines = []
-    for link, network in ends:
-        lines.append(f"link add {link} type veth peer name eth0 netns /proc/{me}/fd/{network}")
-        lines.append(f"link set {link} master {BRIDGE} up")
+    for host in hosts:
+        link, address = host.plan.host.link, host.plan.host.hardware_address
+        end = f"name eth0 address {address} netns /proc/{me}/fd/{host.network}"
+        lines += [f"link add {link} type veth peer {end}", f"link set {link} master {BRIDGE} up"]
     if lines:
         _ip(*lines)
 
@@ -315,7 +306,7 @@ def _own_disk(plan: HostPlan) -> None:
         kernel.mount(f"disk-{plan.host.name}", disk, "tmpfs", options=f"mode=755,size={plan.host.disk}")
 
 
-def main(name: str, folder: str) -> None:
-    """The entry point of the keeper's process."""
-    kernel_boot()
+def main(name: str, folder: str, held: str) -> None:
+    """The entry point of the keeper's process. `held` is the open mark that this lab has a keeper (see `state.hold`)."""
+    os.set_inheritable(int(held), False)
     Keeper(Paths(name, Path(folder))).run()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from clanpy.lab import base, cgroup, control
-from clanpy.lab.errors import LabNameTakenError, LabNotRunningError, LabSpecError, NotLinuxError, NotRootError
+from clanpy.lab.errors import LabError, LabNameTakenError, LabNotRunningError, LabSpecError, NotLinuxError, NotRootError
 from clanpy.lab.model import (
     CONTROLLER_ADDRESS,
     HostState,
@@ -27,7 +29,7 @@ from clanpy.lab.state import Paths, Running, Saved, claim, claimed_by, known_lab
 
 
 _PATIENCE = 10.0
-_DISK_OF_MACHINE = 30.0
+_READY_IN = 30.0
 
 
 def bring_up(spec: LabSpec) -> Paths:
@@ -35,11 +37,11 @@ def bring_up(spec: LabSpec) -> Paths:
     check_platform()
     made_from = base.prepare(spec.base)
     paths = Paths.of(spec.name)
-    with locked(paths):
+    with _told(paths), locked(paths):
         _refuse_foreign(paths)
         known = Saved.load(paths)
         saved = _merge(paths, known, spec)
-        before = Running.load(paths)
+        before = control.find_keeper(paths)
         if before is None:
             _clear(paths)
         try:
@@ -50,7 +52,7 @@ def bring_up(spec: LabSpec) -> Paths:
             control.stop_hosts(paths, changed)
             missing = [plan for plan in plans if plan.host.name in changed or running.init(plan.host.name) is None]
             control.start_hosts(paths, missing)
-            wait_until_ready(paths, [plan.host for plan in plans], _DISK_OF_MACHINE)
+            wait_until_ready(paths, [plan.host for plan in plans], _READY_IN)
         except BaseException:
             _undo(paths, before, spec)
             raise
@@ -61,7 +63,7 @@ def take_down(name: str, *, wipe: bool = False) -> bool:
     """Stop a lab and remove all that it is in the kernel; with `wipe` its folder too. Gives whether there was anything."""
     check_platform()
     paths = Paths.of(name)
-    with locked(paths):
+    with _told(paths), locked(paths):
         _refuse_foreign(paths)
         there = _clear(paths)
         if wipe and paths.folder.exists():
@@ -93,7 +95,7 @@ def unknown(name: str) -> LabNotRunningError:
 
 def reset_hosts(paths: Paths, names: Sequence[str]) -> None:
     """Make hosts as new: nothing deployed, an empty store, the same address and keys. They run and answer afterwards."""
-    with locked(paths):
+    with _told(paths), locked(paths):
         saved = Saved.load(paths)
         if saved is None or Running.load(paths) is None:
             raise unknown(paths.name)
@@ -103,16 +105,7 @@ def reset_hosts(paths: Paths, names: Sequence[str]) -> None:
             paths.host(name).disk.mkdir()
         plans = _plans(paths, saved, base.prepare(saved.base), names)
         control.start_hosts(paths, plans)
-        wait_until_ready(paths, [plan.host for plan in plans], _DISK_OF_MACHINE)
-
-
-def start_hosts(paths: Paths, names: Sequence[str]) -> None:
-    """Switch hosts on that are off. Does not wait."""
-    with locked(paths):
-        saved = Saved.load(paths)
-        if saved is None:
-            raise unknown(paths.name)
-        control.start_hosts(paths, _plans(paths, saved, base.prepare(saved.base), names))
+        wait_until_ready(paths, [plan.host for plan in plans], _READY_IN)
 
 
 def check_platform() -> None:
@@ -120,6 +113,19 @@ def check_platform() -> None:
         raise NotLinuxError("the lab needs Linux", hint="run it in a Linux virtual machine")
     if os.geteuid() != 0:
         raise NotRootError("the lab needs root", hint="run it with sudo, or in a container as root")
+
+
+@contextmanager
+def _told(paths: Paths) -> Iterator[None]:
+    """Errors of the system, as errors of the lab."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise control.no_space(paths) from error
+        raise LabError(f"lab {paths.name!r}: {error}") from error
+    except subprocess.CalledProcessError as error:
+        raise LabError(f"lab {paths.name!r}: {error}") from error
 
 
 def _status(host: LabHost, running: Running | None) -> HostStatus:
@@ -227,7 +233,7 @@ def _undo(paths: Paths, before: Running | None, spec: LabSpec) -> None:
 
 def _clear(paths: Paths) -> bool:
     """End every process of the lab and remove its traces in the kernel, whatever is left of it. Gives whether any was."""
-    running = Running.load(paths)
+    running = control.find_keeper(paths)
     members = [Process.of(pid) for pid in cgroup.members(cgroup.lab_group(paths.name))]
     there = running is not None or bool(members) or paths.network.exists()
     if running is not None:

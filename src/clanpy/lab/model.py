@@ -109,6 +109,11 @@ class LabHost:
         """The controller's end of the host's network cable."""
         return f"host{self.index}"
 
+    @property
+    def hardware_address(self) -> str:
+        """The address of its network card: locally administered, made from the other address."""
+        return ":".join(["02", "c1", *(f"{int(part):02x}" for part in self.address.split("."))])
+
 
 def address_of(index: int) -> str:
     """The address of the host with this number (counted from 1)."""

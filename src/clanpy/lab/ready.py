@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -11,9 +12,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from clanpy.lab import kernel
-from clanpy.lab.control import last_lines
-from clanpy.lab.errors import BootError
-from clanpy.lab.model import HostState, LabHost
+from clanpy.lab.control import last_lines, no_space
+from clanpy.lab.errors import BootError, LabError
+from clanpy.lab.model import SSH_PORT, HostState, LabHost
 from clanpy.lab.state import Paths, Running
 
 
@@ -85,5 +86,17 @@ def wait_until_ready(paths: Paths, hosts: Sequence[LabHost], seconds: float) -> 
         os.close(network)
     late = waiter.failed or next(iter(waiter.missing), None)
     if late is not None:
-        what = "did not start" if waiter.failed else f"does not answer on port 22 after {seconds:.0f} s"
-        raise BootError(f"host {late} of lab {paths.name!r} {what}", details=last_lines(paths.host(late).console))
+        what = "did not start" if waiter.failed else f"does not answer on port {SSH_PORT} after {seconds:.0f} s"
+        raise _told(paths, late, what)
+
+
+def _told(paths: Paths, host: str, what: str) -> LabError:
+    """Why a host did not start, as far as its console tells."""
+    console = last_lines(paths.host(host).console)
+    last = console[-1] if console else ""
+    if f"[Errno {errno.ENOSPC}]" in last:
+        return no_space(paths)
+    hint = None
+    if f"[Errno {errno.EINVAL}] mount" in last:
+        hint = f"{paths.folder} can't hold an overlay: choose another place with CLANPY_LAB_DIR, or use --disk 1g"
+    return BootError(f"host {host} of lab {paths.name!r} {what}", hint=hint, details=console)

@@ -157,7 +157,6 @@ class Running:
 
 def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
     """Replace a file so that every reader sees the old text or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
@@ -202,6 +201,17 @@ def _is_at(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
+
+
+def hold(folder: Path) -> int | None:
+    """Take the mark that a lab has a keeper, which lasts as long as any process has it open. None if one has it already."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def claimed_by(paths: Paths) -> Path | None:
