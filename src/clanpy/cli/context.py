@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from clanpy.lab import LabEnvironment
 
 
+DEFAULT_LAB = "lab"  # what `--lab` means without a name
+
+
 class ProgressMode(StrEnum):
     """How a run is shown while it goes on."""
 
@@ -43,9 +46,17 @@ class Colour(StrEnum):
     NEVER = "never"
 
 
+class KeyCheck(StrEnum):
+    """What a host key must be (`clanpy.ssh.HostKeyCheck` without what it imports)."""
+
+    STRICT = "strict"
+    ACCEPT_NEW = "accept-new"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The global options, as given."""
+    """The global options, as given, and the words behind `--`."""
 
     fleet: Path | None = None
     lab: str | None = None
@@ -53,6 +64,7 @@ class Settings:
     colour: Colour = Colour.AUTO
     debug: bool = False
     verbosity: int = 0
+    after_dashes: tuple[str, ...] = ()
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON", envvar="CLANPY_JSON")]
@@ -64,6 +76,16 @@ Name = Annotated[str, typer.Argument(help="Machine", autocompletion=complete_mac
 Tags = Annotated[
     str | None,
     typer.Option("--tags", help="Machines that carry all of these tags", autocompletion=complete_tags, metavar="A,B"),
+]
+Parallel = Annotated[
+    int | None,
+    typer.Option(
+        "-j", "--parallel", min=1, help="Machines at once (default: from this computer)", envvar="CLANPY_PARALLEL"
+    ),
+]
+HostKeys = Annotated[
+    KeyCheck,
+    typer.Option("--host-key-check", help="What the key of a host must be", envvar="CLANPY_HOST_KEY_CHECK"),
 ]
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
 from clanpy.cli.context import (
+    HostKeys,
     Json,
+    KeyCheck,
     Name,
     Names,
+    Parallel,
     Tags,
     new_app,
     open_fleet,
@@ -19,6 +23,7 @@ from clanpy.cli.context import (
     split_tags,
     uses_colour,
 )
+from clanpy.errors import UsageError
 
 
 app = new_app("List, build, update, roll back and talk to machines.")
@@ -53,13 +58,47 @@ def list_(ctx: typer.Context, *, names: Names = None, tags: Tags = None, as_json
 @app.command()
 def show(ctx: typer.Context, *, name: Name, as_json: Json = False) -> None:
     """Show one machine, complete: roles with their settings, users and modules, and where each comes from."""
-    from clanpy.cli.show import host_lines  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.inventory import resolve, show_host  # noqa: PLC0415 - as above
-    from clanpy.machines import select  # noqa: PLC0415 - as above
+    from clanpy.cli.inventory import show as show_machine  # noqa: PLC0415 - rooms are imported when a command runs
 
-    fleet = open_fleet(ctx)
-    host = resolve(fleet, select(fleet, [name])[0].name)
-    if as_json:
-        print_json(show_host(host, fleet.root))
-    else:
-        print_lines(host_lines(host))
+    show_machine(ctx, name, json=as_json)
+
+
+@app.command("exec")
+def execute(
+    ctx: typer.Context,
+    *,
+    names: Names = None,
+    tags: Tags = None,
+    parallel: Parallel = None,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    elevate: Annotated[bool, typer.Option("--elevate", help="Run it as root", envvar="CLANPY_ELEVATE")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that it may take", envvar="CLANPY_EXEC_TIMEOUT")] = 300.0,
+    as_json: Json = False,
+) -> None:
+    """Run a command on machines: `clanpy machines exec [NAMES…] -- COMMAND`."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    command = settings(ctx).after_dashes
+    if not command:
+        raise UsageError("which command?", hint="write it behind `--`: clanpy machines exec cinnabar -- uptime")
+    given = list(names or ())
+    selection = verbs.Selection(names=given[: len(given) - len(command)], tags=split_tags(tags))
+    how = verbs.How(parallel=parallel, check=host_key_check)
+    raise typer.Exit(verbs.execute(ctx, selection, how, command, seconds=timeout, elevate=elevate, as_json=as_json))
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    *,
+    names: Names = None,
+    tags: Tags = None,
+    parallel: Parallel = None,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    as_json: Json = False,
+) -> None:
+    """Show what machines run, what they should run, and when they were last deployed."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    selection = verbs.Selection(names=names or (), tags=split_tags(tags))
+    raise typer.Exit(verbs.status(ctx, selection, verbs.How(parallel=parallel, check=host_key_check), as_json=as_json))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from clanpy import __version__
-from clanpy.cli.context import Colour, ProgressMode, Settings
+from clanpy.cli.context import DEFAULT_LAB, Colour, ProgressMode, Settings
 from clanpy.cli.lazy import Lazy, LazyGroup
 from clanpy.errors import ClanpyError, ExitCode
 
@@ -42,7 +42,6 @@ GLOBAL_OPTIONS: Mapping[str, bool] = {
     "-vv": False,
     "-vvv": False,
 }
-DEFAULT_LAB = "lab"
 
 
 class _Program(LazyGroup):
@@ -93,7 +92,15 @@ def _options(
     ] = False,
 ) -> None:
     """One inventory of machines and services, rolled out to a whole fleet."""
-    ctx.obj = Settings(fleet=fleet, lab=lab_name(lab), progress=progress, colour=color, debug=debug, verbosity=verbose)
+    ctx.obj = Settings(
+        fleet=fleet,
+        lab=lab_name(lab),
+        progress=progress,
+        colour=color,
+        debug=debug,
+        verbosity=verbose,
+        after_dashes=ctx.obj if isinstance(ctx.obj, tuple) else (),
+    )
 
 
 def lab_name(value: str | None) -> str | None:
@@ -110,7 +117,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _enable_completion()
     try:
         command = typer.main.get_command(app)
-        result = command.main(args=words, prog_name="clanpy", standalone_mode=False)
+        result = command.main(args=words, prog_name="clanpy", standalone_mode=False, obj=_after_dashes(words))
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED
@@ -139,6 +146,11 @@ def hoisted(words: Sequence[str]) -> list[str]:
             if GLOBAL_OPTIONS[name] and not is_joined and queue:
                 front.append(queue.pop(0))
     return [*front, *rest, *words[end:]]
+
+
+def _after_dashes(words: Sequence[str]) -> tuple[str, ...]:
+    """The words behind `--`: they are a command's own business, and typer would mix them with those before."""
+    return tuple(words[words.index("--") + 1 :]) if "--" in words else ()
 
 
 def _failed(error: Exception, words: Sequence[str]) -> int:

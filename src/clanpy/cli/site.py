@@ -1,0 +1,105 @@
+"""Where a command works: production by the inventory's targets, or the lab. The only place that knows both."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+from platformdirs import user_cache_path
+
+from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
+from clanpy.deploy.options import Surroundings
+from clanpy.journal import Journal
+from clanpy.machines import targets
+from clanpy.ssh import HostKeyCheck, Target, parse_target
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clanpy.inventory.model import Fleet, Machine
+    from clanpy.lab import LabEnvironment
+
+KNOWN_HOSTS = "known_hosts"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A fleet, the ways to its hosts, and its journal.
+
+    `program` is how the user calls clanpy on it, for commands that are suggested.
+    """
+
+    fleet: Fleet
+    surroundings: Surroundings
+    journal: Journal
+    program: str
+
+
+def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> Site:
+    """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
+    lab = settings(ctx).lab
+    fleet = open_fleet(ctx)
+    environment = enter_lab(ctx)
+    machines = fleet.machines.values()
+    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines)
+    return Site(
+        fleet=fleet,
+        surroundings=_surroundings(fleet, ways, environment),
+        journal=Journal.of(fleet.root, fleet.meta.name, lab),
+        program=_program(ctx),
+    )
+
+
+def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dict[str, tuple[Target, ...]]:
+    """The inventory's own targets. A machine without one has no way; that is said when it is to be reached."""
+    own = fleet.root / KNOWN_HOSTS
+    ways: dict[str, tuple[Target, ...]] = {}
+    for machine in machines:
+        like = Target(host=machine.name, name=machine.name, known_hosts=(own,), host_key_check=check)
+        if machine.deploy.target_host is not None:
+            ways[machine.name] = tuple(parse_target(text, like=like) for text in targets(machine))
+    return ways
+
+
+def _rehearsal(environment: LabEnvironment, machines: Iterable[Machine]) -> dict[str, tuple[Target, ...]]:
+    """The lab's host of the same name for every machine, by the account that the inventory names."""
+    ways: dict[str, tuple[Target, ...]] = {}
+    for machine in machines:
+        host = environment.hosts.get(machine.name)
+        if host is not None:
+            user = parse_target(machine.deploy.target_host).user if machine.deploy.target_host else None
+            ways[machine.name] = (
+                Target(
+                    host=host.address,
+                    name=machine.name,
+                    user=user if user in host.users else "root",
+                    port=host.port,
+                    identity_files=(environment.identity,),
+                    known_hosts=(environment.known_hosts,),
+                    isolated=True,
+                ),
+            )
+    return ways
+
+
+def _surroundings(
+    fleet: Fleet, ways: dict[str, tuple[Target, ...]], environment: LabEnvironment | None
+) -> Surroundings:
+    cache = user_cache_path("clanpy")
+    if environment is None:
+        return Surroundings(fleet=fleet, targets=ways, cache=cache)
+    return Surroundings(fleet=fleet, targets=ways, cache=cache, nix_config=environment.nix_config)
+
+
+def _program(ctx: typer.Context) -> str:
+    chosen = settings(ctx)
+    words = ["clanpy"]
+    if chosen.lab is not None and "CLANPY_LAB" not in os.environ:
+        words.append("--lab" if chosen.lab == DEFAULT_LAB else f"--lab={chosen.lab}")
+    if chosen.fleet is not None and "CLANPY_FLEET" not in os.environ:
+        words += ["--fleet", shlex.quote(str(chosen.fleet))]
+    return " ".join(words)

@@ -1,0 +1,117 @@
+"""What the commands of `clanpy machines` do: select, call the deployer, render. Imported when one of them runs."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from clanpy.cli.context import KeyCheck, print_json, print_lines, settings, uses_colour
+from clanpy.cli.site import Site, open_site
+from clanpy.deploy.execute import execute as execute_everywhere
+from clanpy.deploy.execute import execute_exit_code
+from clanpy.deploy.options import Options
+from clanpy.errors import ClanpyError
+from clanpy.machines import select
+from clanpy.ssh import HostKeyCheck
+from clanpy.ui.format import clean, names, painted
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import typer
+
+    from clanpy.inventory.model import Machine
+    from clanpy.ssh import Completed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which machines: by names or globs, and by tags that all of them carry."""
+
+    names: Sequence[str] = ()
+    tags: Sequence[str] = ()
+
+    def of(self, site: Site) -> tuple[Machine, ...]:
+        """The machines.
+
+        Raises:
+            NothingMatchedError: a name or tag does not exist, or nothing is left.
+        """
+        return select(site.fleet, self.names, self.tags)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """Options that the commands share."""
+
+    parallel: int | None = None
+    check: KeyCheck = KeyCheck.STRICT
+
+    def site(self, ctx: typer.Context) -> Site:
+        return open_site(ctx, HostKeyCheck(self.check.value))
+
+
+def execute(
+    ctx: typer.Context,
+    selection: Selection,
+    how: How,
+    command: Sequence[str],
+    *,
+    seconds: float,
+    elevate: bool,
+    as_json: bool,
+) -> int:
+    """`machines exec`."""
+    site = how.site(ctx)
+    hosts = [machine.name for machine in selection.of(site)]
+    results = asyncio.run(
+        execute_everywhere(
+            site.surroundings, hosts, command, Options(parallel=how.parallel), timeout=seconds, elevate=elevate
+        )
+    )
+    if as_json:
+        print_json([_executed(name, result) for name, result in results.items()])
+    else:
+        print_lines(_executed_lines(results, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+    return execute_exit_code(results)
+
+
+def _executed(name: str, result: Completed | ClanpyError) -> dict[str, Any]:
+    if isinstance(result, ClanpyError):
+        return {"name": name, "status": None, "stdout": "", "stderr": "", "error": result.to_dict()}
+    return {"name": name, "status": result.status, "stdout": result.stdout, "stderr": result.stderr, "error": None}
+
+
+def _executed_lines(results: Mapping[str, Completed | ClanpyError], *, colour: bool) -> Iterator[str]:
+    """What was said, under the names of those that said it. Hosts that said the same are told together."""
+    said: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name, result in results.items():
+        said[_said(result)].append(name)
+    for (verdict, *lines), hosts in said.items():
+        yield painted(f"{names(hosts)}{verdict}", "bold", colour=colour)
+        yield from (f"  {clean(line)}" for line in lines)
+
+
+def _said(result: Completed | ClanpyError) -> tuple[str, ...]:
+    if isinstance(result, ClanpyError):
+        hint = (f"hint: {result.hint}",) if result.hint else ()
+        return (f": {result.message} ({result.code})", *hint)
+    verdict = "" if result.ok else f" (exit status {result.status})"
+    return (verdict, *result.stdout.splitlines(), *result.stderr.splitlines())
+
+
+def status(ctx: typer.Context, selection: Selection, how: How, *, as_json: bool) -> int:
+    """`machines status`."""
+    site = how.site(ctx)
+    hosts = [resolve(site.fleet, machine.name) for machine in selection.of(site)]
+    known = Known(wanted=wanted_without_nix(site.surroundings, hosts), last=site.journal.last_deployments(h.name for h in hosts))
+    found = asyncio.run(ask_status(site.surroundings, hosts, Options(parallel=how.parallel), known))
+    if as_json:
+        print_json({"schema": STATUS_SCHEMA, "machines": [host.to_dict() for host in found]})
+    else:
+        print_lines(status_lines(found, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+    return ExitCode.DONE
