@@ -85,6 +85,7 @@ class LocalHost:
     host: str = "folder"
     round_trips: int = 0
     env: dict[str, str] = field(default_factory=dict)
+    sessions: list[int] = field(default_factory=list)
 
     def _words(self, command: str | Sequence[str]) -> list[str]:
         if isinstance(command, str):
@@ -95,9 +96,21 @@ class LocalHost:
     async def _spawn(self, command: str | Sequence[str]) -> asyncio.subprocess.Process:
         self.round_trips += 1
         pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *self._words(command), stdin=pipe, stdout=pipe, stderr=pipe, env=self.env, start_new_session=True
         )
+        self.sessions.append(process.pid)
+        return process
+
+    def kill_sessions(self) -> None:
+        """What sshd's sessions come to when the connections are lost, at the worst."""
+        while self.sessions:
+            self.kill_first()
+
+    def kill_first(self) -> None:
+        """The same for the one that was opened first."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.sessions.pop(0), signal.SIGKILL)
 
     async def run(
         self,
@@ -123,6 +136,7 @@ class LocalHost:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+            await process.stdout.read()
             errors = (await process.stderr.read()).decode().splitlines()
             await process.wait()
             assert not [line for line in errors if line != "Terminated"], errors
@@ -198,6 +212,18 @@ class Machine:
     @property
     def roots(self) -> Path:
         return self.root / "nix/var/nix/gcroots/clanpy" if os.getuid() == 0 else self.vault / "roots"
+
+    def processes(self, *, but: str = "sleep") -> list[int]:
+        """What still runs of all that was started here (a `sleep` may wake up a moment later)."""
+        mark = f"CLANPY_ROOT={self.root}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                if entry.name.isdigit() and mark in (entry / "environ").read_bytes():
+                    name = (entry / "comm").read_text().strip()
+                    if name != but:
+                        found.append(int(entry.name))
+        return found
 
     def run_dir(self, id_: str) -> Path:
         return self.vault / "runs" / id_

@@ -47,8 +47,9 @@ own_group() { # COMMAND...: in a process group of its own, so that it can be end
 
 end_group() { # PID
   kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null
-  waited=0
-  while kill -0 "-$1" 2>/dev/null && [ "$waited" -lt 300 ]; do nap; done
+  waited=0 grace=$activate_within
+  [ "$grace" -le 500 ] || grace=500
+  while kill -0 "-$1" 2>/dev/null && [ "$waited" -lt "$grace" ]; do nap; done
   kill -KILL "-$1" 2>/dev/null || kill -KILL "$1" 2>/dev/null
 }
 
