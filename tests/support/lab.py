@@ -141,7 +141,7 @@ class LentLab:
         return (
             "-F", "none", "-i", str(self.identity), "-o", f"UserKnownHostsFile={self.known_hosts}",
             "-o", "GlobalKnownHostsFile=none", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-            "-o", "ConnectTimeout=5",
+            "-o", "ConnectTimeout=5", "-o", "KexAlgorithms=curve25519-sha256",
         )  # fmt: skip
 
     def close(self) -> None:

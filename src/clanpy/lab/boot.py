@@ -36,8 +36,6 @@ def boot(plan: HostPlan, network: int, group: Path | None) -> NoReturn:
         os.setsid()
         cgroup.join(group)
         kernel.setns(network, Namespace.NET)
-        kernel.bring_up("lo")
-        kernel.bring_up("eth0", plan.host.address)
         kernel.unshare(Namespace.MOUNT | Namespace.UTS | Namespace.IPC | Namespace.CGROUP)
         kernel.set_hostname(plan.host.name)
         _assemble(plan)
