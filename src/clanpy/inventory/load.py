@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clanpy.errors import ClanpyError, Place, raise_all
 from clanpy.inventory.aspects import find_aspects
@@ -21,8 +20,7 @@ from clanpy.inventory.shape import DROPPED, Report, dotted, read
 from clanpy.inventory.sources import Source, read_sources
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A fleet as far as it could be understood, and everything that is wrong with it."""
 
     fleet: Fleet

@@ -8,8 +8,8 @@ the later definition first; anything else has to be equal. The module system of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from clanpy.inventory.sigils import PLAIN_ORDER, PLAIN_PRIORITY, rewrap, unwrap
 
@@ -17,8 +17,7 @@ from clanpy.inventory.sigils import PLAIN_ORDER, PLAIN_PRIORITY, rewrap, unwrap
 Path_ = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(NamedTuple):
     """One value for one thing, and whose it is (`origin`: what the caller knows a definition by)."""
 
     value: Any
@@ -27,16 +26,14 @@ class Definition:
     order: int = PLAIN_ORDER
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(NamedTuple):
     """Definitions of one leaf that can't be joined."""
 
     path: Path_
     definitions: tuple[Definition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Misuse:
+class Misuse(NamedTuple):
     """A table that looks like a sigil and is none."""
 
     path: Path_
@@ -44,8 +41,7 @@ class Misuse:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """Data that is carried through a merge as it is written, each part with its origin."""
 
     parts: tuple[Definition, ...]
@@ -93,9 +89,9 @@ def _open(definition: Definition, path: Path_, result: Merged) -> Definition | N
     try:
         while (sigil := unwrap(definition.value)) is not None:
             if sigil.kind == "override":
-                definition = replace(definition, value=sigil.content, priority=sigil.number)
+                definition = definition._replace(value=sigil.content, priority=sigil.number)
             else:
-                definition = replace(definition, value=sigil.content, order=sigil.number)
+                definition = definition._replace(value=sigil.content, order=sigil.number)
     except ValueError as error:
         result.misuses.append(Misuse(path, definition, str(error)))
         return None
@@ -106,7 +102,7 @@ def _merge_tables(tables: Sequence[Definition], path: Path_, result: Merged, *, 
     by_key: dict[str, list[Definition]] = {}
     for table in tables:
         for key, value in table.value.items():
-            by_key.setdefault(key, []).append(replace(table, value=value))
+            by_key.setdefault(key, []).append(table._replace(value=value))
     return {key: _merge(found, (*path, key), result, keep=keep) for key, found in by_key.items()}
 
 

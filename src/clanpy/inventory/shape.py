@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from clanpy.errors import ClanpyError, Place, nearest
 from clanpy.inventory.errors import BadNameError, SigilError, UnknownKeyError, WrongTypeError
@@ -73,8 +74,7 @@ def read(kind: Kind, value: Any, path: Path_, report: Report) -> Any:
     return {"_override" if sigil.kind == "override" else "_order": [sigil.number, content]}
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A string, of a pattern where one is given."""
 
     what: str = "a string"
@@ -87,8 +87,7 @@ class Text:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(NamedTuple):
     """One of a few words."""
 
     words: tuple[str, ...]
@@ -101,8 +100,7 @@ class OneOf:
         return report.wrong(path, value, expected, nearest(value, self.words) if isinstance(value, str) else None)
 
 
-@dataclass(frozen=True, slots=True)
-class Integer:
+class Integer(NamedTuple):
     """A whole number."""
 
     what: str = "a whole number"
@@ -111,8 +109,7 @@ class Integer:
         return value if type(value) is int else report.wrong(path, value, self.what)
 
 
-@dataclass(frozen=True, slots=True)
-class Boolean:
+class Boolean(NamedTuple):
     """True or false."""
 
     what: str = "true or false"
@@ -121,8 +118,7 @@ class Boolean:
         return value if isinstance(value, bool) else report.wrong(path, value, self.what)
 
 
-@dataclass(frozen=True, slots=True)
-class ListOf:
+class ListOf(NamedTuple):
     """A list. `single`: one value may be written without the brackets."""
 
     element: Kind
@@ -138,13 +134,12 @@ class ListOf:
         return [item for item in elements if item is not DROPPED]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """A table with known keys. `also` are other spellings of a key; `short` writes a short form out before it is read."""
 
     fields: Mapping[str, Kind]
     what: str = "a table"
-    also: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[str, str] = MappingProxyType({})
     short: Callable[[Any], Any] | None = None
 
     def read(self, value: Any, path: Path_, report: Report) -> Any:
@@ -176,8 +171,7 @@ class Table:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MapOf:
+class MapOf(NamedTuple):
     """A table with free names as keys. `short` writes a short form (a list of names) out before it is read."""
 
     element: Kind
@@ -200,8 +194,7 @@ class MapOf:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(NamedTuple):
     """A table of plain data that somebody else knows the meaning of: carried as it is written."""
 
     what: str = "a table"

@@ -15,8 +15,7 @@ As in Nix, priority stands outside of order: `{ _force = { _before = […] } }`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
 PLAIN_PRIORITY = 100
@@ -33,8 +32,7 @@ _PAIR = 2
 NAMES = frozenset(_FIXED) | frozenset(_NUMBERED)
 
 
-@dataclass(frozen=True, slots=True)
-class Sigil:
+class Sigil(NamedTuple):
     """A wrapper taken apart. `kind` is `override` (a priority) or `order`."""
 
     kind: Literal["override", "order"]

@@ -11,9 +11,8 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clanpy.errors import ClanpyError, FleetNotFoundError, Place
 from clanpy.inventory.errors import TomlSyntaxError, UnreadableFileError
@@ -24,14 +23,13 @@ MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below w
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(NamedTuple):
     """One file of the inventory, read. `prefix` is where its data stands in the whole (a machine's own file: its entry)."""
 
     file: str
     path: Path
-    text: str = field(repr=False)
-    data: Mapping[str, Any] = field(repr=False)
+    text: str
+    data: Mapping[str, Any]
     prefix: tuple[str, ...] = ()
 
 
