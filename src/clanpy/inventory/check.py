@@ -12,7 +12,8 @@ from clanpy.inventory.errors import MachineFolderError
 from clanpy.inventory.load import load_all
 from clanpy.inventory.model import Fleet, HostConfig, Instance
 from clanpy.inventory.references import role_members
-from clanpy.inventory.resolve import Resolver, unknown_role
+from clanpy.inventory.resolve import Resolver
+from clanpy.inventory.roles import Roles, unknown_role
 from clanpy.services.declaration import Service
 from clanpy.services.errors import MemberLimitError
 
@@ -42,7 +43,7 @@ def check_fleet(root: Path) -> Findings:
     fleet, errors = loaded.fleet, list(loaded.errors)
     warnings: list[ClanpyError] = []
     resolver = Resolver(fleet)
-    errors.extend(_instances(resolver))
+    errors.extend(_instances(resolver.roles))
     for name in fleet.machines:
         host, found = resolver.host(name)
         errors.extend(found)
@@ -51,18 +52,18 @@ def check_fleet(root: Path) -> Findings:
     return Findings(fleet, _sorted(errors), _sorted(warnings))
 
 
-def _instances(resolver: Resolver) -> Iterator[ClanpyError]:
-    for instance in resolver.fleet.instances.values():
-        found = resolver.service(instance)
+def _instances(roles: Roles) -> Iterator[ClanpyError]:
+    for instance in roles.fleet.instances.values():
+        found = roles.service(instance)
         if isinstance(found, ClanpyError):
             yield found
             continue
         for role in instance.roles:
             if role not in found[0].roles:
-                yield unknown_role(resolver.fleet, instance, role, found[0])
+                yield unknown_role(roles.fleet, instance, role, found[0])
             else:
-                yield from resolver.unknown_settings(instance, role, found[0])
-        yield from _limits(resolver.fleet, instance, found[0])
+                yield from roles.unknown_settings(instance, role, found[0])
+        yield from _limits(roles.fleet, instance, found[0])
 
 
 def _limits(fleet: Fleet, instance: Instance, service: Service) -> Iterator[ClanpyError]:

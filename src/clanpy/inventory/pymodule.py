@@ -82,7 +82,7 @@ def _plain_module(file: str, given: Any) -> dict[str, Any]:
             hint="let it assign a mapping to `fleet`, or define `def fleet(ctx):` that returns one",
         )
     try:
-        data = _plain(given, ())
+        data = as_plain(given)
     except RecursionError:
         raise PythonModuleError("gives a value that is nested too deeply", place=Place(file)) from None
     except TypeError as error:
@@ -93,15 +93,20 @@ def _plain_module(file: str, given: Any) -> dict[str, Any]:
     return data
 
 
-def _plain(value: Any, path: tuple[str, ...]) -> Any:
+def as_plain(value: Any, path: tuple[str, ...] = ()) -> Any:
+    """A copy of a value of mappings, sequences and scalars.
+
+    Raises:
+        TypeError: there is something else in it; the message says what and where.
+    """
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"'{'.'.join(path)}' has the key {key!r}, which is no text")
-        return {key: _plain(item, (*path, key)) for key, item in value.items()}
+        return {key: as_plain(item, (*path, key)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, (*path, str(n))) for n, item in enumerate(value)]
+        return [as_plain(item, (*path, str(n))) for n, item in enumerate(value)]
     if value is None or isinstance(value, (str, bool, int, float)):
         return value
-    where = f"'{'.'.join(path)}'" if path else "'fleet'"
+    where = f"'{'.'.join(path)}'" if path else "it"
     raise TypeError(f"{where} is a {type(value).__name__}, which is no plain data")

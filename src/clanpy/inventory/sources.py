@@ -194,7 +194,7 @@ def parse_toml(file: str, text: str) -> dict[str, Any]:
         raise UnreadableFileError("is nested too deeply", place=Place(file)) from None
     except ValueError as error:  # TOMLDecodeError, and what int() says about 5,000 digits
         raise _syntax_error(file, text, str(error)) from None
-    check_plain(file, data)
+    check_plain(file, data, text)
     return data
 
 
@@ -207,7 +207,7 @@ def _syntax_error(file: str, text: str, said: str) -> TomlSyntaxError:
         line, column = int(position[1]), int(position[2])
     else:
         line, column = len(lines), len(lines[-1]) + 1
-    what = said[: position.start()]
+    what = _in_our_words(said[: position.start()])
     shown = lines[line - 1] if line <= len(lines) else ""
     margin = f"{line} | "
     return TomlSyntaxError(
@@ -217,7 +217,16 @@ def _syntax_error(file: str, text: str, said: str) -> TomlSyntaxError:
     )
 
 
-def check_plain(file: str, data: Any) -> None:
+def _in_our_words(said: str) -> str:
+    """What the parser says of things written twice, so that one need not know how a parser works."""
+    twice = re.fullmatch(r"Cannot (?:declare|mutate|redefine).*?\((.*?),?\).*", said)
+    if twice is not None:
+        name = ".".join(part.strip(" '\"") for part in twice[1].split(","))
+        return f"the table [{name}] is written twice, or was closed before"
+    return "a key is written twice" if said == "Cannot overwrite a value" else said
+
+
+def check_plain(file: str, data: Any, text: str | None = None) -> None:
     """Check that data could stand in JSON and is not nested beyond `MAX_DEPTH`, without recursion.
 
     Raises:
@@ -239,6 +248,14 @@ def check_plain(file: str, data: Any) -> None:
             kind = "date or time" if hasattr(value, "isoformat") else f"number {value}"
             raise TomlSyntaxError(
                 f"'{'.'.join(path)}' is a {kind}, which neither JSON nor Nix has",
-                place=Place(file),
+                place=_position(file, path, text),
                 hint="write it as a string",
             )
+
+
+def _position(file: str, path: tuple[str, ...], text: str | None) -> Place:
+    if text is None:
+        return Place(file)
+    from clanpy.inventory.positions import TomlIndex  # noqa: PLC0415 - a parser, for errors only
+
+    return Place(file, *(TomlIndex(text).find(path) or ()))

@@ -1,0 +1,124 @@
+"""What services contribute to one machine: modules of a class, and accounts.
+
+A fleet's own services are code of others: what they raise, or give instead of plain data, becomes an error that names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from clanpy.errors import ClanpyError
+from clanpy.inventory.errors import AliasClashError
+from clanpy.inventory.load import place_text
+from clanpy.inventory.model import Fleet, Machine
+from clanpy.inventory.pymodule import as_plain
+from clanpy.inventory.roles import Part, facts
+from clanpy.inventory.sigils import to_nix
+from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile, NixTemplate
+from clanpy.services import Account, Share
+from clanpy.services.errors import ServiceDeclarationError
+
+
+T = TypeVar("T")
+Content = NixFile | NixData | NixTemplate
+
+
+def role_modules(fleet: Fleet, part: Part, class_: NixClass, errors: list[ClanpyError]) -> Iterator[DeferredModule]:
+    """The modules of a class that a role contributes to a member. Data without anything in it is left out."""
+    if part.member is None:
+        return
+    member = part.member
+    where = ("instances", part.instance.name, "roles", part.role)
+    for n, contribution in enumerate(part.service.roles[part.role].half(class_)):
+        what = f"what role '{part.role}' contributes to {class_}"
+        made = _asked(part.service.name, what, partial(contribution.content, part.folder, member), errors)
+        content = None if made is None else _checked(made, part.service.name, what, errors)
+        if content is None:
+            continue
+        key = f"{class_}/{part.service.name}/{part.instance.name}/{part.role}"
+        place = place_text(fleet.where(*where))
+        origin = f"instance {part.instance.name}, role {part.role} of service {part.service.name}{place}"
+        yield DeferredModule(key if n == 0 else f"{key}/{n}", class_, content, origin)
+
+
+def shares(
+    fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]
+) -> Iterator[DeferredModule]:
+    """What services contribute once to a machine, whatever number of their instances it is in."""
+    by_service: dict[tuple[str, Path], list[Part]] = {}
+    for part in parts:
+        by_service.setdefault((part.service.name, part.folder), []).append(part)
+    for (name, _), found in sorted(by_service.items(), key=lambda item: item[0][0]):
+        make = found[0].service.per_machine
+        members = tuple(part.member for part in found if part.member is not None)
+        if make is None or not members:
+            continue
+        share = Share(machine=facts(machine), domain=fleet.meta.domain, members=members)
+        what = "what it contributes to a machine"
+        data = _asked(name, what, partial(make, share), errors)
+        content = _checked(NixData(data), name, what, errors) if data else None
+        if content is not None:
+            yield DeferredModule(f"{machine.class_}/{name}", machine.class_, content, f"service {name}")
+
+
+def accounts(fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]) -> list[Account]:
+    """The accounts that services give people on a machine, by name."""
+    found: dict[str, tuple[Account, Part]] = {}
+    for part in parts:
+        for account in _accounts_of(part, errors):
+            if account.account in found:
+                errors.append(_same_account(fleet, machine, account.account, part, found[account.account][1]))
+            else:
+                found[account.account] = account, part
+    return [found[name][0] for name in sorted(found)]
+
+
+def _accounts_of(part: Part, errors: list[ClanpyError]) -> Iterable[Account]:
+    make, member = part.service.roles[part.role].accounts, part.member
+    if make is None or member is None:
+        return ()
+    return _asked(part.service.name, "the accounts it makes", lambda: tuple(make(member)), errors) or ()
+
+
+def _same_account(fleet: Fleet, machine: Machine, account: str, part: Part, other: Part) -> AliasClashError:
+    return AliasClashError(
+        f"the account '{account}' on '{machine.name}' comes from two instances",
+        place=fleet.where("instances", part.instance.name),
+        details=(f"the other: {fleet.where('instances', other.instance.name)}",),
+        hint="let one of them name another account, or leave this machine out of one",
+    )
+
+
+def _asked(service: str, what: str, call: Callable[[], T], errors: list[ClanpyError]) -> T | None:
+    """Call a service's own code."""
+    try:
+        return call()
+    except ClanpyError as error:
+        errors.append(error)
+    except Exception as error:  # whatever a service's code raises is a fact about that service
+        said = f"{type(error).__name__}: {error}"
+        errors.append(ServiceDeclarationError(f"the service '{service}' fails in {what}: {said}"))
+    return None
+
+
+def _checked(content: Content, service: str, what: str, errors: list[ClanpyError]) -> Content | None:
+    """A contribution that can be handed to Nix: data in Nix's encoding, files that are there. None when there is nothing."""
+    if isinstance(content, NixData):
+        return _encoded(content.value, service, what, errors)
+    if not content.path.is_file():
+        message = f"the service '{service}' names the file '{content.path.name}', which is not in its folder"
+        errors.append(ServiceDeclarationError(message))
+        return None
+    return content
+
+
+def _encoded(data: Mapping[str, Any], service: str, what: str, errors: list[ClanpyError]) -> NixData | None:
+    try:
+        plain = as_plain(data)
+        return NixData(to_nix(plain)) if plain else None
+    except (TypeError, ValueError) as error:
+        errors.append(ServiceDeclarationError(f"the service '{service}' gives no plain data in {what}: {error}"))
+        return None

@@ -1,0 +1,144 @@
+"""A machine's part in the roles of instances: the services that are meant, the final settings, and what a contribution sees."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from clanpy.errors import ClanpyError, nearest
+from clanpy.inventory.model import Fleet, Instance, Machine, Membership, User
+from clanpy.inventory.references import people, role_members
+from clanpy.inventory.settings import Final, final_settings, levels_of, origins, role_index, unknown_settings
+from clanpy.modules.deferred import NixClass
+from clanpy.services import MachineFacts, Member, Service, find_service
+from clanpy.services.errors import UnknownRoleError
+
+
+@dataclass(slots=True)
+class Part:
+    """A machine's part in a role: the declaration that it comes from, and its settings (no `member` when they are wrong)."""
+
+    instance: Instance
+    role: str
+    service: Service
+    folder: Path
+    final: Final
+    origins: Mapping[str, str]
+    member: Member | None
+
+    def to_membership(self, class_: NixClass) -> Membership:
+        return Membership(
+            instance=self.instance.name,
+            service=self.service.name,
+            role=self.role,
+            settings=self.final.values,
+            origins=self.origins,
+            note=_note(self, class_),
+        )
+
+
+@dataclass
+class Roles:
+    """The roles of one fleet. What its machines share (services, who is in which role, most settings) is found once."""
+
+    fleet: Fleet
+    _services: dict[str, tuple[Service, Path] | ClanpyError] = field(default_factory=dict)
+    _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
+    _unknown: dict[tuple[str, str], tuple[ClanpyError, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def by_machine(self) -> Mapping[str, tuple[tuple[Instance, str], ...]]:
+        return role_index(self.fleet)
+
+    @cached_property
+    def people(self) -> Mapping[str, User]:
+        return {name: self.fleet.users[user] for name, user in people(self.fleet).items()}
+
+    def service(self, instance: Instance) -> tuple[Service, Path] | ClanpyError:
+        """The service of an instance, and its folder; or why there is none."""
+        if instance.name not in self._services:
+            try:
+                self._services[instance.name] = find_service(instance.service, instance.input, self.fleet.root)
+            except ClanpyError as error:
+                if error.place is None:
+                    error.place = self.fleet.where("instances", instance.name, "module")
+                self._services[instance.name] = error
+        return self._services[instance.name]
+
+    def parts(self, machine: Machine, errors: list[ClanpyError]) -> Iterator[Part]:
+        """What a machine is in, in the order of instances and roles."""
+        for instance, role in self.by_machine[machine.name]:
+            found = self.service(instance)
+            if isinstance(found, ClanpyError):
+                errors.append(found)
+                continue
+            service, folder = found
+            if role not in service.roles:
+                errors.append(unknown_role(self.fleet, instance, role, service))
+                continue
+            final, where = self._final(machine, instance, role, service)
+            errors.extend(self.unknown_settings(instance, role, service))
+            errors.extend(final.errors)
+            yield Part(instance, role, service, folder, final, where, self._member(machine, instance, role, final))
+
+    def _final(
+        self, machine: Machine, instance: Instance, role: str, service: Service
+    ) -> tuple[Final, Mapping[str, str]]:
+        """Settings and origins. Members for whom the same levels count share one result, unless it is an error."""
+        key = (instance.name, role, *(level.label for level in levels_of(instance, role, machine)))
+        found = self._finals.get(key)
+        if found is None or found[0].errors:
+            final = final_settings(self.fleet, instance, role, machine, service)
+            found = self._finals[key] = final, origins(self.fleet, final, service.name)
+        return found
+
+    def unknown_settings(self, instance: Instance, role: str, service: Service) -> tuple[ClanpyError, ...]:
+        """Settings of a role that its service does not know, at any level; found once."""
+        key = (instance.name, role)
+        if key not in self._unknown:
+            self._unknown[key] = tuple(unknown_settings(self.fleet, instance, role, service))
+        return self._unknown[key]
+
+    def _member(self, machine: Machine, instance: Instance, role: str, final: Final) -> Member | None:
+        if final.model is None:
+            return None
+        return Member(
+            instance=instance.name,
+            role=role,
+            machine=facts(machine),
+            domain=self.fleet.meta.domain,
+            settings=final.model,
+            people=self.people,
+            members=lambda: {name: role_members(self.fleet, found) for name, found in instance.roles.items()},
+        )
+
+
+def facts(machine: Machine) -> MachineFacts:
+    """What a service may know of a machine."""
+    return MachineFacts(
+        name=machine.name,
+        class_=machine.class_,
+        system=machine.system,
+        type=machine.type,
+        primary_user=machine.primary_user,
+    )
+
+
+def unknown_role(fleet: Fleet, instance: Instance, role: str, service: Service) -> UnknownRoleError:
+    """The error for a role that a service does not declare."""
+    return UnknownRoleError(
+        f"instance '{instance.name}' uses the role '{role}', which the service '{service.name}' does not have",
+        place=fleet.where("instances", instance.name, "roles", role),
+        hint=nearest(role, service.roles) or f"it has {', '.join(sorted(service.roles))}",
+    )
+
+
+def _note(part: Part, class_: NixClass) -> str | None:
+    role = part.service.roles[part.role]
+    if role.half(class_):
+        return None
+    reason = role.notes.get(class_)
+    because = f" ({reason})" if reason else ""
+    return f"{part.service.name}: no {class_} half here{because}, only extra modules apply"
