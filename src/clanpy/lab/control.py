@@ -24,7 +24,6 @@ from clanpy.lab.state import Paths, Running, hold
 
 _PATIENCE = 30.0
 _PAUSE = 0.005
-_STARTING = 5.0
 _PACKAGES = Path(clanpy.__file__).resolve().parent.parent
 
 
@@ -73,20 +72,6 @@ def _wait_for(paths: Paths, keeper: subprocess.Popen[bytes]) -> Running:
             return running
         time.sleep(_PAUSE)
     raise LabError(f"the keeper of lab {paths.name!r} did not start", details=last_lines(paths.keeper_log))
-
-
-def find_keeper(paths: Paths) -> Running | None:
-    """The lab's keeper, waiting for one that is only starting (its starter may have been killed meanwhile)."""
-    deadline = time.monotonic() + _STARTING
-    while (running := Running.load(paths)) is None and paths.folder.is_dir():
-        held = hold(paths.folder)
-        if held is not None:
-            os.close(held)
-            return None
-        if time.monotonic() > deadline:
-            return None
-        time.sleep(_PAUSE)
-    return running
 
 
 def _name_network(paths: Paths, pid: int) -> None:

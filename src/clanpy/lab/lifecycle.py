@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,14 @@ from clanpy.lab.model import (
     address_of,
 )
 from clanpy.lab.plan import HostPlan
-from clanpy.lab.process import Process, kill_all
+from clanpy.lab.process import kill_all
+from clanpy.lab.provision import share_alternatives
 from clanpy.lab.ready import wait_until_ready
-from clanpy.lab.state import Paths, Running, Saved, claim, claimed_by, known_labs, locked, write_whole
+from clanpy.lab.state import Paths, Running, Saved, claim, claimed_by, hold, known_labs, locked, write_whole
 
 
 _PATIENCE = 10.0
+_PAUSE = 0.005
 _READY_IN = 30.0
 
 
@@ -41,11 +44,13 @@ def bring_up(spec: LabSpec) -> Paths:
         _refuse_foreign(paths)
         known = Saved.load(paths)
         saved = _merge(paths, known, spec)
-        before = control.find_keeper(paths)
+        before = Running.load(paths)
         if before is None:
             _clear(paths)
         try:
             _furnish(paths, saved)
+            if before is None:
+                share_alternatives(paths.shared)
             running = before or control.start_keeper(paths)
             plans = _plans(paths, saved, made_from, [host.name for host in spec.hosts])
             changed = [name for name, host in (known.hosts if known else {}).items() if host != saved.hosts[name]]
@@ -176,8 +181,7 @@ def _furnish(paths: Paths, saved: Saved) -> None:
     paths.folder.mkdir(parents=True, exist_ok=True)
     paths.folder.chmod(0o700)
     saved.save(paths)
-    shared = paths.folder / "shared"
-    shared.mkdir(mode=0o755, exist_ok=True)
+    paths.shared.mkdir(mode=0o755, exist_ok=True)
     for host in saved.hosts.values():
         own = paths.host(host.name)
         for folder in (own.disk, own.root, own.key.parent):
@@ -188,7 +192,7 @@ def _furnish(paths: Paths, saved: Saved) -> None:
     write_whole(paths.known_hosts, "".join(f"{line}\n" for line in lines), 0o644)
     names = [("127.0.0.1", "localhost"), (CONTROLLER_ADDRESS, "controller")]
     names += [(host.address, host.name) for host in saved.hosts.values()]
-    write_whole(shared / "hosts", "".join(f"{address} {name}\n" for address, name in names), 0o644)
+    write_whole(paths.shared / "hosts", "".join(f"{address} {name}\n" for address, name in names), 0o644)
 
 
 def _make_keys(wanted: Mapping[Path, str]) -> None:
@@ -215,7 +219,7 @@ def _plans(paths: Paths, saved: Saved, made_from: base.Base, names: Iterable[str
             host=saved.hosts[name],
             base=made_from,
             paths=paths.host(name),
-            shared=paths.folder / "shared",
+            shared=paths.shared,
             client_key=client_key,
         )
         for name in names
@@ -233,15 +237,36 @@ def _undo(paths: Paths, before: Running | None, spec: LabSpec) -> None:
 
 def _clear(paths: Paths) -> bool:
     """End every process of the lab and remove its traces in the kernel, whatever is left of it. Gives whether any was."""
-    running = control.find_keeper(paths)
-    members = [Process.of(pid) for pid in cgroup.members(cgroup.lab_group(paths.name))]
-    there = running is not None or bool(members) or paths.network.exists()
-    if running is not None:
-        running.keeper.kill()  # its hosts die with it; asking nicely first would gain nothing
-        inits = [init for name in running.hosts if (init := running.init(name)) is not None]
-        kill_all([running.keeper, *inits], seconds=_PATIENCE)
-    cgroup.destroy(cgroup.lab_group(paths.name))
+    there = paths.network.exists()
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        there |= _kill(paths)
+        if not _has_keeper(paths):
+            break
+        if time.monotonic() > deadline:
+            raise LabError(f"the keeper of lab {paths.name!r} can't be ended")
+        time.sleep(_PAUSE)  # one that is only starting shows itself soon
     control.unname_network(paths)
     for leftover in (paths.keeper, paths.keeper_socket):
         leftover.unlink(missing_ok=True)
     return there
+
+
+def _kill(paths: Paths) -> bool:
+    """Kill the keeper and all that is in the lab's control group. Gives whether there was anything."""
+    running = Running.load(paths)
+    group = cgroup.lab_group(paths.name)
+    there = running is not None or any(True for _ in cgroup.members(group))
+    if running is not None:
+        running.keeper.kill()  # its hosts die with it; asking nicely first would gain nothing
+        inits = [init for name in running.hosts if (init := running.init(name)) is not None]
+        kill_all([running.keeper, *inits], seconds=_PATIENCE)
+    cgroup.destroy(group)
+    return there
+
+
+def _has_keeper(paths: Paths) -> bool:
+    held = hold(paths.folder) if paths.folder.is_dir() else None
+    if held is not None:
+        os.close(held)
+    return held is None and paths.folder.is_dir()

@@ -18,11 +18,12 @@ from clanpy.lab.shims import DARWIN_SHIMS, LINUX_SHIMS
 
 OWN = Path("/usr/lib/clanpy-lab")
 SHARED = OWN / "shared"
+_ALTERNATIVES = Path("/etc/alternatives")
 INIT_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 # The files of this computer's /etc that programs need and that say nothing about its owner.
 _PLAIN_ETC = (
-    "alternatives", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "protocols", "services", "pam.d",
+    "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "nsswitch.conf", "protocols", "services", "pam.d",
     "pam.conf", "security", "login.defs", "bash.bashrc", "profile", "terminfo", "sudo.conf", "debian_version",
 )  # fmt: skip
 
@@ -82,7 +83,19 @@ def _folders(root: Path) -> None:
             (root / name).symlink_to(target)
 
 
+def share_alternatives(shared: Path) -> None:
+    """Which of several programs a name stands for, once for all hosts: there are hundreds of such links."""
+    target = shared / _ALTERNATIVES.name
+    if target.exists():
+        shutil.rmtree(target)
+    if _ALTERNATIVES.is_dir():
+        shutil.copytree(_ALTERNATIVES, target, symlinks=True)
+
+
 def _copy_etc(root: Path) -> None:
+    alternatives = root / "etc" / _ALTERNATIVES.name
+    if not alternatives.is_symlink():
+        alternatives.symlink_to(SHARED / _ALTERNATIVES.name)
     for name in _PLAIN_ETC:
         source, target = Path("/etc", name), root / "etc" / name
         if source.is_dir():

@@ -3,6 +3,7 @@
     LABS/<lab>/lab.json            the hosts and their addresses
     LABS/<lab>/keeper.json         who runs now (written by the keeper)
     LABS/<lab>/ssh/                the client's key, known_hosts
+    LABS/<lab>/shared/             what all hosts see: the names of all, and links
     LABS/<lab>/hosts/<host>/       keys/ (host keys), disk/ (all that the host writes), console.log
     /run/clanpy/labs/<lab>         the lock; holds the folder of the lab that has the name on this computer
 
@@ -73,6 +74,11 @@ class Paths:
     @property
     def known_hosts(self) -> Path:
         return self.folder / "ssh" / "known_hosts"
+
+    @property
+    def shared(self) -> Path:
+        """What all hosts of the lab see, and can't write."""
+        return self.folder / "shared"
 
     @property
     def network(self) -> Path:
@@ -174,7 +180,7 @@ def locked(paths: Paths) -> Iterator[None]:
     try:
         yield
     finally:
-        if not paths.folder.exists():
+        if not paths.folder.exists() and claimed_by(paths) in (None, paths.folder):
             paths.lock.unlink(missing_ok=True)
         os.close(handle)
 
