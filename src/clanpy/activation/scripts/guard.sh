@@ -206,16 +206,18 @@ recover() {
     tools
   fi
   guard_lock || exit
+  [ -n "$why" ] || [ "$was" = finishing ] || why=${rebooted:+rebooted}
+  [ -n "$why" ] || [ "$was" = finishing ] || why=interrupted
+  case $was in activating | awaiting) was=rolling_back ;; esac # nobody is asked any more
   phase=$was
   step "$was"
   : >"$dir/alive"
-  [ -z "$rebooted" ] || [ -n "$why" ] || why=rebooted
   case $was in
-    starting | recorded) finish failed "${why:-interrupted}" ;;
+    starting | recorded) finish failed "$why" ;;
     finishing) finish "$outcome" "$why" ;;
     committing) [ "$goal" = boot ] || [ "$(running)" = "$(resolve "$live")" ] && commit ;;
   esac
-  roll_back "${why:-interrupted}"
+  roll_back "$why"
 }
 
 if [ "$mode" = activate ]; then
