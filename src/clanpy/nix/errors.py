@@ -118,9 +118,14 @@ def is_disk_full(text: str) -> bool:
     return any(phrase in text for phrase in _NO_SPACE)
 
 
+def plain(text: str) -> str:
+    """A text without colours."""
+    return _ANSI.sub("", text)
+
+
 def tail(text: str, limit: int = MAX_DETAILS) -> tuple[str, ...]:
     """The last lines of a log, without colours and without empty lines at its end."""
-    lines = _ANSI.sub("", text).rstrip().splitlines()
+    lines = plain(text).rstrip().splitlines()
     return tuple(line.rstrip() for line in lines[-limit:])
 
 
@@ -129,7 +134,7 @@ def evaluation_error(host: str, stderr: str, origins: Origins) -> ClanpyError:
 
     The place is the innermost one that lies in a file of the fleet.
     """
-    text = _ANSI.sub("", stderr)
+    text = plain(stderr)
     if is_disk_full(text):
         return DiskFullError(f"{host}: no space left on the disk of this machine's Nix store", details=tail(text))
     message, rest = _last_error(text)

@@ -1,0 +1,181 @@
+"""Building releases: one Nix process for many machines, its log told apart by machine, one machine's failure never another's.
+
+What is built already costs no process.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from clanpy.errors import ClanpyError
+from clanpy.nix.activity import FLAGS, BuildStarted, Output, Said, Stopped, parse
+from clanpy.nix.derivations import Derivations, name_of
+from clanpy.nix.errors import BuildError, DiskFullError, StaleReleaseError, is_disk_full, plain, tail
+from clanpy.nix.program import NixProgram
+from clanpy.nix.release import Artifact, Release
+from clanpy.nix.roots import Roots
+
+
+LOG_LINES = 30
+_FAILED = re.compile(r"(?:builder for|[Cc]annot build|hash mismatch in fixed-output derivation) '(?P<drv>[^']+\.drv)'")
+_REASON = re.compile(r"(?:failed with exit code \d+|failed due to signal \d+[^\n;]*|hash mismatch|timed out[^\n;]*)")
+_ONLY_DEPENDENCIES = re.compile(r"\d+ dependenc(?:y|ies)[^\n]* failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildLimits:
+    """How much is built at once: `jobs` derivations, each with `cores` processors (0: all)."""
+
+    jobs: int = field(default_factory=lambda: os.cpu_count() or 1)
+    cores: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BuildLine:
+    """A line of a build's log, and the machines that need what is being built."""
+
+    hosts: tuple[str, ...]
+    name: str
+    text: str
+
+
+def _ignore(_: object) -> None:
+    """Nobody listens."""
+
+
+async def build(
+    releases: Iterable[Release],
+    nix: NixProgram,
+    roots: Roots,
+    *,
+    on_line: Callable[[BuildLine], None] = _ignore,
+    on_built: Callable[[str], None] = _ignore,
+    limits: BuildLimits | None = None,
+) -> Mapping[str, ClanpyError | None]:
+    """Build releases, and protect what is built against garbage collection.
+
+    `on_built` is called with the name of a machine as soon as all of it is there, while others are still being built.
+
+    Returns:
+        For each machine why it could not be built, or None.
+    """
+    run = _Run(tuple(releases), nix, on_line, on_built)
+    links = {release.host: roots.point(release) for release in run.releases}
+    for release in run.releases:
+        run.check(release)
+    todo = [a.drv for r in run.releases if r.host in run.waiting for a in artifacts(r) if not Path(a.out).exists()]
+    if todo:
+        await run.realise(list(dict.fromkeys(todo)), limits or BuildLimits())
+    await roots.register(link for host, error in run.results.items() if error is None for link in links[host])
+    return run.results
+
+
+def artifacts(release: Release) -> tuple[Artifact, ...]:
+    """All that is built for a machine."""
+    return (release.system, *release.homes)
+
+
+@dataclass
+class _Run:
+    """One process that builds, and what is known from its log."""
+
+    releases: tuple[Release, ...]
+    nix: NixProgram
+    on_line: Callable[[BuildLine], None]
+    on_built: Callable[[str], None]
+    results: dict[str, ClanpyError | None] = field(default_factory=dict)
+    waiting: dict[str, Release] = field(default_factory=dict)
+    derivations: Derivations = field(default_factory=Derivations)
+    building: dict[int, str] = field(default_factory=dict)
+    logs: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=LOG_LINES)))
+    failures: dict[str, str] = field(default_factory=dict)
+    said: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+
+    def check(self, release: Release) -> None:
+        """Note whether a machine is built, has to be, or can't be because what was evaluated is gone."""
+        missing = [a for a in artifacts(release) if not Path(a.out).exists()]
+        if not missing:
+            self._finish(release.host)
+        elif gone := [a.drv for a in missing if not Path(a.drv).exists()]:
+            self.results[release.host] = StaleReleaseError(
+                f"{release.host}: the derivation {name_of(gone[0])} is no longer in the store",
+                hint="run the command again: it is evaluated anew",
+            )
+        else:
+            self.waiting[release.host] = release
+
+    async def realise(self, drvs: Sequence[str], limits: BuildLimits) -> None:
+        numbers = ["--max-jobs", str(limits.jobs), "--cores", str(limits.cores)]
+        command = ["nix-store", "--realise", "--keep-going", "--verbose", *FLAGS, *numbers, *drvs]
+        done = await self.nix.run(command, on_line=self._hear)
+        for host, release in list(self.waiting.items()):
+            if all(Path(a.out).exists() for a in artifacts(release)):
+                self._finish(host)
+            else:
+                self.results[host] = self._error(release, done.status)
+
+    @cached_property
+    def users(self) -> Mapping[str, tuple[str, ...]]:
+        """For each derivation the machines that need it; worked out when the first one is built."""
+        return self.derivations.users({r.host: [a.drv for a in artifacts(r)] for r in self.releases})
+
+    def _finish(self, host: str) -> None:
+        self.waiting.pop(host, None)
+        self.results[host] = None
+        self.on_built(host)
+
+    def _hear(self, line: str) -> None:
+        match parse(line):
+            case BuildStarted(activity, drv):
+                self.building[activity] = drv
+                self._tell(drv, "building")
+            case Output(activity, text) if activity in self.building:
+                self.logs[self.building[activity]].append(text)
+                self._tell(self.building[activity], text)
+            case Stopped(activity) if activity in self.building:
+                self._built(self.building.pop(activity))
+            case Said(text, is_error=True):
+                self._failed(plain(text))
+
+    def _tell(self, drv: str, text: str) -> None:
+        self.on_line(BuildLine(self.users.get(drv, ()), name_of(drv), text))
+
+    def _built(self, drv: str) -> None:
+        for host in self.users.get(drv, ()):
+            release = self.waiting.get(host)
+            if release is None or drv not in {a.drv for a in artifacts(release)}:
+                continue
+            if all(Path(a.out).exists() for a in artifacts(release)):
+                self._finish(host)
+
+    def _failed(self, text: str) -> None:
+        self.said.extend(text.splitlines())
+        match = _FAILED.search(text)
+        if match and not _ONLY_DEPENDENCIES.search(text):
+            reason = _REASON.search(text)
+            self.failures.setdefault(match["drv"], reason[0] if reason else "failed")
+
+    def _error(self, release: Release, status: int) -> ClanpyError:
+        host = release.host
+        needed = frozenset().union(*(self.derivations.closure(a.drv) for a in artifacts(release)))
+        drv = next((d for d in self.failures if d in needed), None)
+        if is_disk_full("\n".join([*self.said, *(self.logs[drv] if drv else ())])):
+            return DiskFullError(
+                f"{host}: no space left on the disk of this machine's Nix store",
+                hint="`nix-collect-garbage` removes what nothing needs",
+                details=tail("\n".join(self.said)),
+            )
+        if drv is None:
+            why = f"Nix ended with {status}"
+            return BuildError(f"{host}: {name_of(release.system.drv)} could not be built: {why}", details=tuple(self.said))
+        return BuildError(
+            f"{host}: {name_of(drv)} could not be built: its builder {self.failures[drv]}",
+            details=tuple(self.logs[drv]),
+            hint=f"the whole log: nix log {drv}",
+        )

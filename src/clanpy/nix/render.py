@@ -1,0 +1,94 @@
+"""Rendering Nix from values: the flake of a machine, and the Jinja templates of services.
+
+A template has the filter `nix`, which writes any value of JSON as a Nix expression, and fails on a name that nobody gave it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from clanpy.errors import Place
+from clanpy.nix.errors import SourceError
+from clanpy.nix.literals import attribute, quote, to_nix
+
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleText:
+    """One module of a flake's list, as Nix text: its key, its body and, for people, why it is there."""
+
+    key: str
+    body: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlakeText:
+    """What the flake of a machine is rendered from. `homes` are the modules of each account."""
+
+    host: str
+    class_: str
+    system: str
+    inputs: Mapping[str, Any]
+    nixpkgs: str
+    darwin: str | None
+    home_manager: str | None
+    modules: Sequence[ModuleText]
+    homes: Mapping[str, Sequence[ModuleText]] = field(default_factory=dict)
+    standalone: frozenset[str] = frozenset()
+    with_reasons: bool = False
+
+
+def render_flake(flake: FlakeText) -> str:
+    """The text of a machine's `flake.nix`."""
+    template = _environment().get_template("flake.nix.j2")
+    return template.render(flake=flake, inputs=to_nix(flake.inputs, indent=1))
+
+
+def render_template(path: Path, text: str, context: Mapping[str, Any]) -> str:
+    """A template of a service, rendered.
+
+    Raises:
+        SourceError: its syntax is wrong, or it uses a name that it was not given.
+    """
+    try:
+        return _environment().from_string(text).render(context)
+    except jinja2.TemplateSyntaxError as error:
+        raise SourceError(str(error.message), place=Place(str(path), error.lineno)) from error
+    except (jinja2.TemplateError, TypeError) as error:
+        raise SourceError(f"can't be rendered: {error}", place=Place(str(path))) from error
+
+
+def slug(text: str) -> str:
+    """A name for a file that tells what it is for."""
+    return re.sub(r"[^A-Za-z0-9.+_-]+", "-", text).strip("-.") or "module"
+
+
+def to_json(value: Any) -> str:
+    """JSON that is the same for equal values."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    # what is rendered is Nix, where HTML's escapes would be wrong
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(nix=to_nix, attribute=attribute, quote=quote)
+    return environment

@@ -1,0 +1,235 @@
+"""Staging: writing a machine's own source tree, which holds only the files that it can read, as a plain flake.
+
+A tree lies in `<cache>/sources/<key>/`, where the key is made from its content; beside it, `<key>.json` says where each file came
+from and by which hash Nix knows the tree. A tree that is there already is not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clanpy.inventory.model import Fleet, HostConfig
+from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplate
+from clanpy.nix.errors import Origins, SourceError
+from clanpy.nix.files import FileCache, write_atomically
+from clanpy.nix.inputs import FleetInputs, InputOverrides
+from clanpy.nix.literals import attribute, quote
+from clanpy.nix.nar import nar_hash
+from clanpy.nix.release import Installable, Source
+from clanpy.nix.render import FlakeText, ModuleText, render_flake, render_template, slug, to_json
+from clanpy.nix.tree import Tree
+
+
+# Files of a machine's folder that the inventory reads, and Nix only when it names them.
+OF_THE_INVENTORY = frozenset(("machine.toml", "machine.py"))
+
+
+def stage(fleet: Fleet, host: HostConfig, cache_dir: Path, overrides: InputOverrides | None = None) -> Source:
+    """Write one machine's source tree. For more than one machine, `Stager` reads each file once.
+
+    Raises:
+        SourceError: a file can't be read or rendered.
+        InputsError: flake.nix or flake.lock can't be used.
+    """
+    stager = Stager(fleet, cache_dir, overrides)
+    source = stager.stage(host)
+    stager.save()
+    return source
+
+
+def manifest(source: Source) -> Mapping[str, Any]:
+    """What is known about a staged tree: `nar_hash`, and `origins` by file."""
+    return dict(json.loads(_manifest_path(source.root).read_bytes()))
+
+
+def origins(source: Source) -> Origins:
+    """Leads back from a staged tree to the fleet's own files."""
+    return Origins(manifest(source)["origins"])
+
+
+@dataclass(slots=True)
+class Stager:
+    """Stages machines of one fleet. Files are read once, whichever machines share them."""
+
+    fleet: Fleet
+    cache_dir: Path
+    overrides: InputOverrides | None = None
+    files: FileCache = field(init=False)
+    _inputs: FleetInputs | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self.files = FileCache(self.cache_dir / "files.json")
+
+    @property
+    def inputs(self) -> FleetInputs:
+        """The fleet's inputs, read when first needed."""
+        if self._inputs is None:
+            overrides = self.overrides or InputOverrides()
+            self._inputs = FleetInputs(self.fleet.root, overrides, self.files.nar_hash)
+        return self._inputs
+
+    def stage(self, host: HostConfig) -> Source:
+        """Write one machine's tree, unless it is there.
+
+        Raises:
+            SourceError: a file can't be read or rendered.
+            InputsError: flake.nix or flake.lock can't be used.
+        """
+        tree = self._tree(host, with_reasons=False)
+        key = tree.digest()
+        root = self.cache_dir / "sources" / key
+        source = Source(
+            host=host.name,
+            class_=host.machine.class_,
+            system=host.machine.system,
+            root=root,
+            key=key,
+            installables=installables(host),
+        )
+        if not _manifest_path(root).exists() or not root.is_dir():
+            tree.write(root)
+            about = {"host": host.name, "nar_hash": nar_hash(root), "origins": tree.origins}
+            write_atomically(_manifest_path(root), to_json(about).encode())
+        return source
+
+    def write_tree(self, host: HostConfig, folder: Path) -> None:
+        """Write a machine's tree into a folder of its own, for use without clanpy: with the reason of each module beside it.
+
+        Raises:
+            SourceError: a file can't be read or rendered, or the folder is there already.
+            InputsError: flake.nix or flake.lock can't be used.
+        """
+        if folder.exists():
+            raise SourceError(f"the folder {folder} is there already")
+        self._tree(host, with_reasons=True).write(folder)
+
+    def save(self) -> None:
+        """Keep what was learnt about files for the next run."""
+        self.files.save()
+
+    def _tree(self, host: HostConfig, *, with_reasons: bool) -> Tree:
+        tree = Tree(self.fleet.root, self.files)
+        tree.put("generated/clanpy.json", to_json(_about(host)).encode(), "the inventory")
+        modules = self._modules(tree, host.modules)
+        homes = {account: self._modules(tree, found) for account, found in sorted(host.homes.items())}
+        self._add_flake(tree, host, modules, homes, with_reasons=with_reasons)
+        return tree
+
+    def _add_flake(
+        self,
+        tree: Tree,
+        host: HostConfig,
+        modules: Sequence[ModuleText],
+        homes: Mapping[str, Sequence[ModuleText]],
+        *,
+        with_reasons: bool,
+    ) -> None:
+        is_darwin = host.machine.class_ == "darwin"
+        nixpkgs = self.inputs.first("nixpkgs")
+        darwin = self.inputs.first("nix-darwin", "darwin") if is_darwin else None
+        home_manager = self.inputs.first("home-manager") if homes else None
+        mentioned = tree.inputs()
+        names = self.inputs.specs if mentioned is None else mentioned
+        chosen = self.inputs.select([*names, *(name for name in (nixpkgs, darwin, home_manager) if name)])
+        text = render_flake(
+            FlakeText(
+                host=host.name,
+                class_=host.machine.class_,
+                system=host.machine.system,
+                inputs=chosen.specs,
+                nixpkgs=nixpkgs,
+                darwin=darwin,
+                home_manager=home_manager,
+                modules=modules,
+                homes=homes,
+                standalone=_standalone(host),
+                with_reasons=with_reasons,
+            )
+        )
+        tree.put("flake.nix", text.encode(), "flake.nix")
+        tree.put("flake.lock", to_json(chosen.lock).encode(), "flake.lock")
+
+    def _modules(self, tree: Tree, modules: Iterable[DeferredModule]) -> list[ModuleText]:
+        found: dict[str, tuple[DeferredModule, ModuleText]] = {}
+        for module in modules:
+            key, number = module.key, 1
+            while key in found and found[key][0].content != module.content:
+                number += 1
+                key = f"{module.key}#{number}"
+            if key not in found:
+                found[key] = module, self._module(tree, key, module)
+        return [text for _, text in found.values()]
+
+    def _module(self, tree: Tree, key: str, module: DeferredModule) -> ModuleText:
+        match module.content:
+            case NixFile() as file:
+                body = self._file_body(tree, key, file, module.origin)
+            case NixData(value=value):
+                name = tree.add_text(f"{slug(key)}.json", to_json(value), module.origin)
+                tree.origins.setdefault(key, module.origin)
+                body = f"_file = {quote(key)}; config = read {path_literal(name)};"
+            case NixTemplate(path=path, context=context):
+                text = render_template(path, path.read_text(), context)
+                name = tree.add_text(f"{slug(key)}.nix", text, str(path))
+                body = f"imports = [ {path_literal(name)} ];"
+        return ModuleText(key, body, " ".join(module.origin.split()))
+
+    def _file_body(self, tree: Tree, key: str, file: NixFile, origin: str) -> str:
+        name = tree.add_file(file.path)
+        if file.root is not None:
+            tree.add_folder(file.root, leave_out=OF_THE_INVENTORY)
+        if file.settings is None:
+            return f"imports = [ {path_literal(name)} ];"
+        settings = tree.add_text(f"{slug(key)}.json", to_json(file.settings), origin)
+        return f"_file = {path_literal(name)}; imports = [ (import {path_literal(name)} (read {path_literal(settings)})) ];"
+
+
+def installables(host: HostConfig) -> tuple[Installable, ...]:
+    """What is built for a machine: its system, then each home that is activated on its own."""
+    name, toplevel = attribute(host.name), "config.system.build.toplevel"
+    outputs = "darwinConfigurations" if host.machine.class_ == "darwin" else "nixosConfigurations"
+    system = Installable(kind="system", attribute=f"{outputs}.{name}.{toplevel}")
+    homes = (
+        Installable(
+            kind="home",
+            attribute=f"homeConfigurations.{quote(f'{account}@{host.name}')}.activationPackage",
+            account=account,
+        )
+        for account in sorted(_standalone(host))
+    )
+    return (system, *homes)
+
+
+def path_literal(name: str) -> str:
+    """The name of a file of the tree as a Nix path, from the tree's root."""
+    return f"./{name}" if all(c.isalnum() or c in "._+-/" for c in name) and name.isascii() else f"(./. + {quote(f'/{name}')})"
+
+
+def _standalone(host: HostConfig) -> frozenset[str]:
+    return frozenset(u.account for u in host.users if u.home_manager == "standalone" and u.account in host.homes)
+
+
+def _about(host: HostConfig) -> dict[str, Any]:
+    """What the modules of a machine may know of it: the argument `clanpy`."""
+    machine = host.machine
+    return {
+        "domain": host.domain,
+        "machine": {
+            "class": machine.class_,
+            "name": machine.name,
+            "primary_user": machine.primary_user,
+            "system": machine.system,
+            "tags": list(machine.tags),
+            "type": machine.type,
+        },
+        "vars": {},
+    }
+
+
+def _manifest_path(root: Path) -> Path:
+    return root.with_name(f"{root.name}.json")
