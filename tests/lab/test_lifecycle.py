@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from clanpy.lab import cgroup as groups
 from clanpy.lab.errors import LabNameTakenError, LabNotRunningError, LabSpecError, NoSpaceError, ProgramMissingError
 from clanpy.lab.process import Process, inside
 from clanpy.lab.state import Paths
-from support.lab import LentLab
+from support.lab import LentLab, wait_for
 
 
 pytestmark = pytest.mark.lab
@@ -49,13 +48,6 @@ def starting(name: str, *hosts: str) -> "subprocess.Popen[bytes]":
         "up(LabSpec(name=sys.argv[1], hosts=tuple(HostSpec(name=n) for n in sys.argv[2:])))"
     )
     return subprocess.Popen([sys.executable, "-c", program, name, *hosts], stderr=subprocess.PIPE)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_down_leaves_nothing_behind(own_lab_name: Name) -> None:

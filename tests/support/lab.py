@@ -19,13 +19,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from clanpy.lab import HostSpec, Lab, LabHost, LabSpec, down, up
+from clanpy.lab import HostSpec, HostStatus, Lab, LabHost, LabSpec, down, up
 from clanpy.lab.model import HostClass
 from clanpy.lab.process import Process
 from clanpy.lab.state import known_labs
@@ -125,6 +126,10 @@ class LentLab:
         """Run a program on a host as its root, not over ssh."""
         return self.lab.run_in(host.name, argv)
 
+    def status(self, host: LabHost) -> HostStatus:
+        """How a host is now."""
+        return next(found for found in self.lab.status().hosts if found.host.name == host.name)
+
     def ssh(self, host: LabHost, command: str, *, user: str = "root") -> subprocess.CompletedProcess[str]:
         """Run a command over OpenSSH, as a user would."""
         return subprocess.run(
@@ -151,6 +156,14 @@ class LentLab:
 
 def _same_kind(one: HostSpec, other: HostSpec) -> bool:
     return (one.class_, one.users, one.disk) == (other.class_, other.users, other.disk)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something that happens by itself."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.002)
 
 
 def reap_dead_runs() -> None:

@@ -183,10 +183,9 @@ def _heal(access: Access, _: str | None) -> None:
     _link(access, "up")
     control.resume_host(access.paths, access.host.name)
     access.signal(signal.SIGCONT)
-    for remedy in (_unblock, _norate, _nofill):
-        remedy(access, None)
     _store(access, "rw")
-    _sshd(access, None)
+    for remedy in (_unblock, _norate, _nofill, _sshd):
+        remedy(access, None)
     key = access.paths.host(access.host.name).key
     if access.check(["cat", _HOST_KEY]) != key.read_text():
         _oldkey(access, None)
