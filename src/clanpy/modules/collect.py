@@ -1,0 +1,332 @@
+"""Which modules take part: imports followed, each key once, disabled ones left out."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from clanpy.modules.calls import parameters, place_of, protected
+from clanpy.modules.errors import ClassMismatchError, InfiniteRecursionError, ModuleError, Place, ShapeError, raise_all
+from clanpy.modules.lazy import Lazy, force
+from clanpy.modules.shape import Importable, Module, is_function, not_a_module, unify
+from clanpy.modules.show import show_value, type_name
+from clanpy.modules.sources import UNKNOWN, Source
+
+
+if TYPE_CHECKING:
+    from clanpy.modules.evaluation import Evaluation
+
+
+LONGEST_KEY: Final = 16_000
+"""A key this long is one of some 2,000 nameless modules inside each other: taken for an endless chain."""
+
+
+class Collected(NamedTuple):
+    """The modules in the order of a breadth-first walk, and as the tree in which they import each other."""
+
+    modules: list[Module]
+    roots: list[Module]
+    disabled_keys: dict[str, Place]
+
+
+class GraphNode(NamedTuple):
+    """A module and what it imports, for people who ask why it is there."""
+
+    key: str
+    file: str
+    disabled: bool
+    imports: tuple[GraphNode, ...]
+
+
+class Collector:
+    """Loads the modules of one evaluation."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self.evaluation = evaluation
+        self.by_file: dict[str, Module] = {}
+        self.errors: list[ModuleError] = []
+
+    def collect(self, values: Sequence[Any], caller: Source) -> Collected:
+        """All modules that take part, in order.
+
+        Raises:
+            ModuleError: some can't be loaded; one report for all of them.
+        """
+        roots = self._load_tree(values, caller)
+        raise_all(self.errors)
+        disabled = self._disabled(roots)
+        return Collected(list(_closure(roots, disabled.keys())), roots, disabled)
+
+    def _load_tree(self, values: Sequence[Any], caller: Source) -> list[Module]:
+        root = Module(caller, "")
+        root.imports = values
+        pending = deque([root])
+        while pending:
+            parent = pending.popleft()
+            for n, value in enumerate(parent.imports, 1):
+                module = self._load_one(value, parent, n)
+                if module is None:
+                    continue
+                parent.children.append(module)
+                if module.parent is None:
+                    module.parent = parent
+                    if len(module.key) > LONGEST_KEY:
+                        raise _endless(module)
+                    pending.append(module)
+        return root.children
+
+    def _load_one(self, value: Any, parent: Module, n: int) -> Module | None:
+        try:
+            module = self._load(value, parent, f"{parent.key}:anon-{n}")
+            module.made_from = value if module.made_from is None else module.made_from
+            if module.parent is None:
+                self._check_class(module)
+            else:
+                _check_circle(module, parent)
+        except ModuleError as error:
+            self.errors.append(error)
+            return None
+        return module
+
+    def _load(self, value: Any, parent: Module, key: str) -> Module:
+        value = force(value, parent.source.scope)
+        if isinstance(value, Importable):
+            return value.as_module(key)
+        if isinstance(value, str | PurePath):
+            return self._load_file(value, parent)
+        if is_function(value):
+            _check_self_import(value, parent)
+            return self._load_function(value, parent.source, key)
+        if isinstance(value, list | tuple):
+            raise ShapeError(
+                "Module imports can't be nested lists. Perhaps you meant to remove one level of lists?",
+                place=parent.source.place(("imports",)),
+                definitions=[f"In `{parent.file}': {show_value(value)}"],
+            )
+        if isinstance(value, Mapping):
+            _check_self_import(value, parent)
+        else:
+            _refuse_others(value, parent.source)
+        return unify(value, parent.source if parent.foreign else self._anonymous(parent.source), key)
+
+    def _anonymous(self, parent: Source) -> Source:
+        return Source(
+            parent.file,
+            scope=self.evaluation,
+            base=self.evaluation.prefix,
+            origin=parent.origin,
+            fixed=parent.fixed,
+        )
+
+    def _load_function(self, function: Any, parent: Source, key: str) -> Module:
+        place = place_of(function)
+        known = parent.file if parent.file != UNKNOWN or place is None else place.file
+        source = Source(
+            known,
+            scope=self.evaluation,
+            base=self.evaluation.prefix,
+            origin=("python", place.file, place.line or 1) if place else parent.origin,
+            fixed=place or parent.fixed,
+        )
+        return unify(self._called(function, source), source, key)
+
+    def _called(self, function: Any, source: Source) -> Any:
+        found = parameters(function)
+        explicit = self.evaluation.module_arguments()
+        if found is None:
+            return protected(function, **explicit)
+        given: dict[str, Any] = dict(explicit) if found.keywords else {}
+        for name in (*found.required, *found.optional):
+            given[name] = explicit[name] if name in explicit else self._later(function, source, name, found.optional)
+        return protected(function, **given)
+
+    def _later(self, function: Any, source: Source, name: str, optional: tuple[str, ...]) -> Any:
+        """An argument that some module gives by `_module.args`: not known yet, so it is computed when it is used."""
+        evaluation = self.evaluation
+
+        def value() -> Any:
+            if name in optional and not evaluation.has_argument(name):
+                return _python_default(function, name)
+            return evaluation.argument(name, source)
+
+        return Lazy(value)
+
+    def _load_file(self, value: str | PurePath, parent: Module) -> Module:
+        from clanpy.modules.loading import load_file  # noqa: PLC0415  # parsers are loaded when there is a file
+
+        path = resolve(value, parent.source)
+        known = self.by_file.get(path)
+        if known is not None:
+            return known
+        loaded = load_file(Path(path), needed_by=parent.source)
+        source = Source(
+            path,
+            scope=self.evaluation,
+            base=self.evaluation.prefix,
+            origin=(loaded.language, path, 1),
+            fixed=Place(path),
+        )
+        content = force(loaded.value, self.evaluation)
+        if is_function(content):
+            content = self._called(content, source)
+        module = unify(content, source, path)
+        self.by_file[path] = module
+        return module
+
+    def _check_class(self, module: Module) -> None:
+        wanted = self.evaluation.class_
+        if wanted is None or module.class_ in {None, wanted}:
+            return
+        raise ClassMismatchError(
+            f'The module `{module.file if module.file != UNKNOWN else module.key}` (class: "{module.class_}") cannot be '
+            f'imported into a module evaluation that expects class "{wanted}"',
+            place=module.source.fixed,
+            hint=f"Import a module of class {wanted}, or one without a class.",
+        )
+
+    def _disabled(self, roots: list[Module]) -> dict[str, Place]:
+        base = self.evaluation.special.get("modules_path", self.evaluation.special.get("modulesPath"))
+        return {
+            disabled_key(item, module, base): module.source.place(("disabled_modules",))
+            for module in walk(roots)
+            for item in module.disabled
+        }
+
+
+def resolve(value: str | PurePath, source: Source) -> str:
+    """The absolute path of a module file; a relative one starts at the folder of the file that names it."""
+    path = Path(value).expanduser()
+    if not path.is_absolute():
+        path = Path(source.file).parent / path if source.file.startswith("/") else Path.cwd() / path
+    return str(PurePath(_normal(path)))
+
+
+def _normal(path: PurePath) -> PurePath:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and len(parts) > 1:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return PurePath(*parts)
+
+
+def walk(roots: Iterable[Module]) -> Iterable[Module]:
+    """Every module of the tree once."""
+    seen: set[int] = set()
+    pending = deque(roots)
+    while pending:
+        module = pending.popleft()
+        if id(module) not in seen:
+            seen.add(id(module))
+            yield module
+            pending.extend(module.children)
+
+
+def _closure(roots: list[Module], disabled: Iterable[str]) -> Iterable[Module]:
+    """Breadth first; of several modules with one key the first counts, and its imports."""
+    seen: set[str] = set(disabled)
+    pending = deque(roots)
+    while pending:
+        module = pending.popleft()
+        if module.key not in seen:
+            seen.add(module.key)
+            yield module
+            pending.extend(module.children)
+
+
+def disabled_key(item: Any, module: Module, modules_path: Any) -> str:
+    """The key of the module that an entry of disabled_modules means.
+
+    Raises:
+        ShapeError: it names none.
+    """
+    item = force(item, module.source.scope)
+    if isinstance(item, str) and not item.startswith(("/", "./", "../")):
+        return str(_normal(PurePath(str(modules_path), item))) if modules_path is not None else item
+    if isinstance(item, str | PurePath):
+        return resolve(item, module.source)
+    key = item.get("key") if isinstance(item, Mapping) else getattr(item, "key", None)
+    if key is not None:
+        return str(key)
+    if isinstance(item, Mapping):
+        raise ShapeError(
+            f"Module `{module.file}' contains a disabled_modules item that is an attribute set, presumably a module, "
+            "that does not have a `key' attribute, so that it can't be known which module is meant",
+            place=module.source.place(("disabled_modules",)),
+            hint="Name it by its path, or by a mapping with the `key' that the module has.",
+        )
+    raise ShapeError(
+        f"Each disabled_modules item must be a path, a string or a mapping with a key, but one in `{module.file}' is of "
+        f"type `{type_name(item)}'",
+        place=module.source.place(("disabled_modules",)),
+    )
+
+
+def graph(collected: Collected) -> tuple[GraphNode, ...]:
+    """The tree of imports, with what is disabled marked."""
+    done: dict[int, GraphNode] = {}
+    for module in reversed(list(_children_last(collected.roots))):
+        imports = tuple(done[id(child)] for child in module.children)
+        done[id(module)] = GraphNode(module.key, module.file, module.key in collected.disabled_keys, imports)
+    return tuple(done[id(root)] for root in collected.roots)
+
+
+def _children_last(roots: list[Module]) -> Iterable[Module]:
+    """Every module once, each before all that it imports."""
+    order: list[Module] = []
+    state: dict[int, bool] = {}
+    pending = [(module, False) for module in reversed(roots)]
+    while pending:
+        module, finished = pending.pop()
+        if finished:
+            order.append(module)
+        elif id(module) not in state:
+            state[id(module)] = True
+            pending.append((module, True))
+            pending.extend((child, False) for child in reversed(module.children))
+    return reversed(order)
+
+
+def _check_circle(module: Module, parent: Module) -> None:
+    """A file that is imported again: fine, unless it is one of those on the way to it."""
+    chain = [parent]
+    while chain[-1] is not module and chain[-1].parent is not None:
+        chain.append(chain[-1].parent)
+    if chain[-1] is module:
+        names = " → ".join(m.file for m in [*reversed(chain), module])
+        raise InfiniteRecursionError(
+            f"modules import each other in a circle: {names}",
+            place=parent.source.place(("imports",)),
+            cycle=names.split(" → "),
+        )
+
+
+def _check_self_import(value: Any, parent: Module) -> None:
+    above: Module | None = parent
+    while above is not None:
+        if above.made_from is value:
+            place = parent.source.place(("imports",))
+            raise InfiniteRecursionError(f"a module imports itself, in `{parent.file}'", place=place)
+        above = above.parent
+
+
+def _endless(module: Module) -> InfiniteRecursionError:
+    return InfiniteRecursionError(
+        f"imports go on endlessly: nameless modules import each other one inside the other, the last in `{module.file}'",
+        place=module.source.fixed,
+    )
+
+
+def _refuse_others(value: Any, source: Source) -> None:
+    kind = getattr(type(value), "_not_a_module_", None)
+    if isinstance(kind, tuple):
+        raise not_a_module(value, source, what=kind[0], hint=kind[1])
+
+
+def _python_default(function: Any, name: str) -> Any:
+    import inspect  # noqa: PLC0415  # rarely needed
+
+    return inspect.signature(function).parameters[name].default

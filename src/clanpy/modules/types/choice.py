@@ -1,0 +1,401 @@
+"""Types made of other types: null or, either, enum, coerced, unique, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from clanpy.modules.calls import protected
+from clanpy.modules.context import Context
+from clanpy.modules.errors import ConflictError
+from clanpy.modules.merge import MISSING, files, mismatch, same, shown
+from clanpy.modules.priority import ATOMS
+from clanpy.modules.show import show_path, show_value
+from clanpy.modules.sources import Def, Path, Source
+from clanpy.modules.types.base import Atomic, Type, only_one
+from clanpy.modules.types.structure import ListOf
+
+
+class Around(Type):
+    """A type around one other, which does most of the work."""
+
+    __slots__ = ("elem", "name", "phrase")
+
+    def __init__(self, elem: Type, name: str, phrase: str | None) -> None:
+        self.elem = elem
+        self.name = name
+        self.phrase = phrase
+
+    def rebuilt(self, elem: Type) -> Type:
+        """The same around another type."""
+        raise NotImplementedError
+
+    @property
+    def description(self) -> str:
+        return self.elem.description
+
+    def check(self, value: Any) -> bool:
+        return self.elem.check(value)
+
+    def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
+        return self.elem.quick(context, path, name, value, source)
+
+    def atom(self, value: Any) -> Any:
+        return self.elem.atom(value)
+
+    def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
+        return self.elem.merge(context, path, defs)
+
+    @property
+    def empty_atom(self) -> Any:
+        return self.elem.empty_atom
+
+    def empty(self, context: Context, path: Path) -> Any:
+        return self.elem.empty(context, path)
+
+    def combine(self, other: Type) -> Type | None:
+        if not isinstance(other, Around) or type(self) is not type(other):
+            return None
+        elem = self.elem.combine(other.elem)
+        return None if elem is None else self.rebuilt(elem)
+
+    @property
+    def nested(self) -> Mapping[str, Type]:
+        return {"elem": self.elem}
+
+    @property
+    def modules(self) -> Sequence[Any] | None:
+        return self.elem.modules
+
+    def with_modules(self, modules: Sequence[Any]) -> Type:
+        return self.rebuilt(self.elem.with_modules(modules))
+
+    def sub_options(self, path: Path) -> Mapping[str, Any]:
+        return self.elem.sub_options(path)
+
+
+class NullOr(Around):
+    """None, or a value of another type."""
+
+    __slots__ = ()
+
+    def __init__(self, elem: Type) -> None:
+        super().__init__(elem, "nullOr", "conjunction")
+
+    def rebuilt(self, elem: Type) -> Type:
+        return NullOr(elem)
+
+    @property
+    def description(self) -> str:
+        return f"null or {self.elem.within('noun', 'conjunction')}"
+
+    def check(self, value: Any) -> bool:
+        return value is None or self.elem.check(value)
+
+    def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
+        return None if value is None else self.elem.quick(context, path, name, value, source)
+
+    def atom(self, value: Any) -> Any:
+        return None if value is None else self.elem.atom(value)
+
+    def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
+        nulls = sum(d.value is None for d in defs)
+        if not nulls:
+            self.elem.verify(path, defs)
+            return self.elem.merge(context, path, defs)
+        if nulls == len(defs):
+            return None
+        raise ConflictError(
+            f"The option `{show_path(path)}` is defined both null and not null, in {files(defs, path)}",
+            path=path,
+            place=defs[0].place(path),
+            definitions=shown(defs, path),
+        )
+
+    @property
+    def empty_atom(self) -> Any:
+        return None
+
+    def empty(self, context: Context, path: Path) -> Any:
+        return None
+
+
+def null_or(elem: Type) -> Type:
+    """None, or a value of this type; None when nobody defines it."""
+    return NullOr(elem)
+
+
+class Unique(Around):
+    """Only one definition, and why."""
+
+    __slots__ = ("message",)
+
+    def __init__(self, elem: Type, message: str) -> None:
+        super().__init__(elem, "unique", elem.phrase)
+        self.message = message
+
+    def rebuilt(self, elem: Type) -> Type:
+        return Unique(elem, self.message)
+
+    def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
+        only_one(path, defs, self.message)
+        self.elem.verify(path, defs)
+        return self.elem.merge(context, path, defs)
+
+
+def unique(elem: Type, *, message: str = "") -> Type:
+    """Values of this type, defined once (at the priority that counts); the message says why."""
+    return Unique(elem, message)
+
+
+def uniq(elem: Type) -> Type:
+    """`unique` without a message."""
+    return Unique(elem, "")
+
+
+class Checked(Around):
+    """Values of another type that also pass a check."""
+
+    __slots__ = ("_given", "predicate")
+
+    def __init__(self, elem: Type, predicate: Callable[[Any], bool], description: str | None = None) -> None:
+        super().__init__(elem, elem.name, elem.phrase)
+        self.predicate = predicate
+        self._given = description
+
+    def rebuilt(self, elem: Type) -> Type:
+        return Checked(elem, self.predicate, self._given)
+
+    @property
+    def description(self) -> str:
+        return self._given or self.elem.description
+
+    def check(self, value: Any) -> bool:
+        return self.elem.check(value) and bool(protected(self.predicate, value))
+
+    def verify(self, path: Path, defs: Sequence[Def]) -> None:
+        super().verify(path, defs)
+        self.elem.verify(path, defs)
+
+    def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
+        return MISSING
+
+    def atom(self, value: Any) -> Any:
+        return MISSING
+
+    def combine(self, other: Type) -> Type | None:
+        # As in Nix, merging forgets the check; unless both sides have the very same one.
+        if isinstance(other, Checked) and other.predicate is self.predicate:
+            return super().combine(other)
+        return self.elem.combine(other.elem if isinstance(other, Checked) else other)
+
+
+def add_check(elem: Type, predicate: Callable[[Any], bool], *, description: str | None = None) -> Type:
+    """Values of this type for which the function holds; it is given each definition's value."""
+    return Checked(elem, predicate, description)
+
+
+class NonEmptyList(Checked):
+    """A list of which every definition has an element."""
+
+    __slots__ = ()
+
+    def __init__(self, elem: Type) -> None:
+        inner = ListOf(elem)
+        super().__init__(inner, bool, f"non-empty ({inner.description})")
+
+    def rebuilt(self, elem: Type) -> Type:
+        return NonEmptyList(elem.elem) if isinstance(elem, ListOf) else elem
+
+    @property
+    def empty_atom(self) -> Any:
+        return MISSING
+
+    def empty(self, context: Context, path: Path) -> Any:
+        return MISSING
+
+
+def non_empty_list_of(elem: Type) -> Type:
+    """Lists with at least one element; there is no empty value."""
+    return NonEmptyList(elem)
+
+
+class Either(Type):
+    """The first of two types that takes all definitions."""
+
+    __slots__ = ("left", "right")
+
+    name = "either"
+    phrase = "conjunction"
+
+    def __init__(self, left: Type, right: Type) -> None:
+        self.left = left
+        self.right = right
+
+    @property
+    def description(self) -> str:
+        if self.left.phrase == "nonRestrictiveClause":
+            return f"{self.left.description}, or {self.right.within('noun', 'conjunction')}"
+        left = self.left.within("noun", "conjunction")
+        return f"{left} or {self.right.within('noun', 'conjunction', 'composite')}"
+
+    def check(self, value: Any) -> bool:
+        return self.left.check(value) or self.right.check(value)
+
+    def verify(self, path: Path, defs: Sequence[Def]) -> None:
+        super().verify(path, defs)
+        if self._chosen(defs) is None:
+            raise mismatch(self, path, defs, ": no part of it takes all of them")
+
+    def _chosen(self, defs: Sequence[Def]) -> Type | None:
+        for side in (self.left, self.right):
+            if all(side.check(d.value) for d in defs):
+                return side
+        return None
+
+    def atom(self, value: Any) -> Any:
+        found = self.left.atom(value)
+        return self.right.atom(value) if found is MISSING and not self.left.check(value) else found
+
+    def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
+        return self.atom(value)
+
+    def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
+        side = self._chosen(defs)
+        if side is None:
+            raise mismatch(self, path, defs, ": no part of it takes all of them")
+        side.verify(path, defs)
+        return side.merge(context, path, defs)
+
+    def combine(self, other: Type) -> Type | None:
+        if not isinstance(other, Either):
+            return None
+        left, right = self.left.combine(other.left), self.right.combine(other.right)
+        return None if left is None or right is None else Either(left, right)
+
+    @property
+    def nested(self) -> Mapping[str, Type]:
+        return {"left": self.left, "right": self.right}
+
+
+def either(left: Type, right: Type) -> Type:
+    """Values of the first type that takes all definitions."""
+    return Either(left, right)
+
+
+def one_of(*types: Type | Sequence[Type]) -> Type:
+    """Values of the first of these types that takes all definitions."""
+    found = [t for given in types for t in ([given] if isinstance(given, Type) else given)]
+    if not found:
+        raise ValueError("one_of needs at least one type")
+    result = found[0]
+    for following in found[1:]:
+        result = Either(result, following)
+    return result
+
+
+class Enum(Atomic):
+    """One of some values."""
+
+    __slots__ = ("_strings", "values")
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self.values = tuple(values)
+        self._strings = frozenset(v for v in self.values if isinstance(v, str))
+        super().__init__("enum", self._described(), self._has, phrase="noun" if len(self.values) < 2 else "conjunction")  # noqa: PLR2004  # one value is singular
+
+    def _described(self) -> str:
+        if not self.values:
+            return "impossible (empty enum)"
+        if len(self.values) == 1:
+            return f"value {show_value(self.values[0])} (singular enum)"
+        return f"one of {', '.join(show_value(v) for v in self.values)}"
+
+    def _has(self, value: Any) -> bool:
+        if isinstance(value, str):
+            return value in self._strings
+        return any(same(value, v) for v in self.values)
+
+    def combine(self, other: Type) -> Type | None:
+        if not isinstance(other, Enum):
+            return None
+        return Enum([*self.values, *(v for v in other.values if not self._has(v))])
+
+
+def enum(values: Sequence[Any]) -> Type:
+    """One of these values. Declared several times, it is one of all of them."""
+    return Enum(values)
+
+
+class CoercedTo(Type):
+    """Values of one type, or of another one from which they can be made."""
+
+    __slots__ = ("coerce", "source_type", "target")
+
+    name = "coercedTo"
+
+    def __init__(self, source_type: Type, coerce: Callable[[Any], Any], target: Type) -> None:
+        if source_type.modules is not None:
+            raise ValueError(f"coerced_to: the first type must not have submodules (it is a {source_type.description})")
+        self.source_type = source_type
+        self.coerce = coerce
+        self.target = target
+
+    @property
+    def description(self) -> str:
+        return f"{self.target.within('noun')} or {self.source_type.within('noun')} convertible to it"
+
+    def _coerced(self, value: Any) -> Any:
+        return protected(self.coerce, value) if self.source_type.check(value) else value
+
+    def check(self, value: Any) -> bool:
+        if self.source_type.check(value) and self.target.check(protected(self.coerce, value)):
+            return True
+        return self.target.check(value)
+
+    def _defs(self, defs: Sequence[Def]) -> list[Def]:
+        return [Def(self._coerced(d.value), d.source) for d in defs]
+
+    def verify(self, path: Path, defs: Sequence[Def]) -> None:
+        bad = [d for d, c in zip(defs, self._defs(defs), strict=True) if not self.target.check(c.value)]
+        if bad:
+            raise mismatch(self, path, bad)
+        self.target.verify(path, self._defs(defs))
+
+    def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
+        return MISSING if self.source_type.check(value) else self.target.quick(context, path, name, value, source)
+
+    def atom(self, value: Any) -> Any:
+        return MISSING if value.__class__ not in ATOMS or self.source_type.check(value) else self.target.atom(value)
+
+    def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
+        return self.target.merge(context, path, self._defs(defs))
+
+    @property
+    def empty_atom(self) -> Any:
+        return self.target.empty_atom
+
+    def empty(self, context: Context, path: Path) -> Any:
+        return self.target.empty(context, path)
+
+    def combine(self, other: Type) -> Type | None:
+        return None
+
+    @property
+    def nested(self) -> Mapping[str, Type]:
+        return {"from": self.source_type, "to": self.target}
+
+    @property
+    def modules(self) -> Sequence[Any] | None:
+        return self.target.modules
+
+    def with_modules(self, modules: Sequence[Any]) -> Type:
+        return CoercedTo(self.source_type, self.coerce, self.target.with_modules(modules))
+
+    def sub_options(self, path: Path) -> Mapping[str, Any]:
+        return self.target.sub_options(path)
+
+
+def coerced_to(source_type: Type, coerce: Callable[[Any], Any], target: Type) -> Type:
+    """Values of `target`; definitions that `source_type` takes are converted first, one by one."""
+    return CoercedTo(source_type, coerce, target)
