@@ -6,6 +6,7 @@ The numbers are Nix's own and the same from 2.8 on.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,17 +81,18 @@ def parse(line: str) -> Activity | None:
 
 
 def _activity(record: dict[str, Any]) -> Activity | None:
-    match record["action"]:
-        case "msg":
-            return Said(str(record["msg"]), is_error=record.get("level") == _ERROR_LEVEL)
-        case "start" if record["type"] == _BUILD:
-            return BuildStarted(record["id"], record["fields"][0])
-        case "start" if record["type"] == _COPY_PATH:
-            return CopyStarted(record["id"], record["fields"][0])
-        case "result" if record["type"] == _LOG_LINE:
-            return Output(record["id"], str(record["fields"][0]))
-        case "result" if record["type"] == _PROGRESS:
-            return Advanced(record["id"], record["fields"][0], record["fields"][1])
-        case "stop":
-            return Stopped(record["id"])
-    return None
+    action, kind = record["action"], record.get("type")
+    if action == "msg":
+        return Said(str(record["msg"]), is_error=record.get("level") == _ERROR_LEVEL)
+    if action == "stop":
+        return Stopped(record["id"])
+    read = _READERS.get((action, kind))
+    return read(record["id"], record["fields"]) if read else None
+
+
+_READERS: Mapping[tuple[str, Any], Callable[[int, Sequence[Any]], Activity]] = {
+    ("start", _BUILD): lambda activity, fields: BuildStarted(activity, fields[0]),
+    ("start", _COPY_PATH): lambda activity, fields: CopyStarted(activity, fields[0]),
+    ("result", _LOG_LINE): lambda activity, fields: Output(activity, str(fields[0])),
+    ("result", _PROGRESS): lambda activity, fields: Advanced(activity, fields[0], fields[1]),
+}

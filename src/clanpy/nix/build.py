@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from clanpy.errors import ClanpyError
-from clanpy.nix.activity import FLAGS, BuildStarted, Output, Said, Stopped, parse
+from clanpy.nix.activity import FLAGS, Advanced, BuildStarted, Output, Said, parse
 from clanpy.nix.derivations import Derivations, name_of
 from clanpy.nix.errors import BuildError, DiskFullError, StaleReleaseError, is_disk_full, plain, tail
 from clanpy.nix.program import NixProgram
@@ -69,9 +69,8 @@ async def build(
     links = {release.host: roots.point(release) for release in run.releases}
     for release in run.releases:
         run.check(release)
-    todo = [a.drv for r in run.releases if r.host in run.waiting for a in artifacts(r) if not Path(a.out).exists()]
-    if todo:
-        await run.realise(list(dict.fromkeys(todo)), limits or BuildLimits())
+    if run.waiting:
+        await run.realise(limits or BuildLimits())
     await roots.register(link for host, error in run.results.items() if error is None for link in links[host])
     return run.results
 
@@ -79,6 +78,11 @@ async def build(
 def artifacts(release: Release) -> tuple[Artifact, ...]:
     """All that is built for a machine."""
     return (release.system, *release.homes)
+
+
+def missing(release: Release) -> list[Artifact]:
+    """What of a machine is not built."""
+    return [artifact for artifact in artifacts(release) if not Path(artifact.out).exists()]
 
 
 @dataclass
@@ -93,16 +97,18 @@ class _Run:
     waiting: dict[str, Release] = field(default_factory=dict)
     derivations: Derivations = field(default_factory=Derivations)
     building: dict[int, str] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    progress: dict[int, int] = field(default_factory=dict)
     logs: dict[str, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=LOG_LINES)))
     failures: dict[str, str] = field(default_factory=dict)
     said: deque[str] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
     def check(self, release: Release) -> None:
         """Note whether a machine is built, has to be, or can't be because what was evaluated is gone."""
-        missing = [a for a in artifacts(release) if not Path(a.out).exists()]
-        if not missing:
+        wanted = missing(release)
+        if not wanted:
             self._finish(release.host)
-        elif gone := [a.drv for a in missing if not Path(a.drv).exists()]:
+        elif gone := [a.drv for a in wanted if not Path(a.drv).exists()]:
             self.results[release.host] = StaleReleaseError(
                 f"{release.host}: the derivation {name_of(gone[0])} is no longer in the store",
                 hint="run the command again: it is evaluated anew",
@@ -110,15 +116,17 @@ class _Run:
         else:
             self.waiting[release.host] = release
 
-    async def realise(self, drvs: Sequence[str], limits: BuildLimits) -> None:
+    async def realise(self, limits: BuildLimits) -> None:
+        """Build everything that machines wait for."""
+        drvs = dict.fromkeys(a.drv for release in self.waiting.values() for a in missing(release))
         numbers = ["--max-jobs", str(limits.jobs), "--cores", str(limits.cores)]
         command = ["nix-store", "--realise", "--keep-going", "--verbose", *FLAGS, *numbers, *drvs]
         done = await self.nix.run(command, on_line=self._hear)
         for host, release in list(self.waiting.items()):
-            if all(Path(a.out).exists() for a in artifacts(release)):
-                self._finish(host)
-            else:
+            if missing(release):
                 self.results[host] = self._error(release, done.status)
+            else:
+                self._finish(host)
 
     @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:
@@ -134,24 +142,24 @@ class _Run:
         match parse(line):
             case BuildStarted(activity, drv):
                 self.building[activity] = drv
+                self.begun.update(self.users.get(drv, ()))
                 self._tell(drv, "building")
             case Output(activity, text) if activity in self.building:
                 self.logs[self.building[activity]].append(text)
                 self._tell(self.building[activity], text)
-            case Stopped(activity) if activity in self.building:
-                self._built(self.building.pop(activity))
+            case Advanced(activity, done, _) if self.progress.get(activity) != done:
+                # Nix says that an outermost derivation is over only at its own end, but counts each that is built
+                self.progress[activity] = done
+                self._see_what_is_built()
             case Said(text, is_error=True):
                 self._failed(plain(text))
 
     def _tell(self, drv: str, text: str) -> None:
         self.on_line(BuildLine(self.users.get(drv, ()), name_of(drv), text))
 
-    def _built(self, drv: str) -> None:
-        for host in self.users.get(drv, ()):
-            release = self.waiting.get(host)
-            if release is None or drv not in {a.drv for a in artifacts(release)}:
-                continue
-            if all(Path(a.out).exists() for a in artifacts(release)):
+    def _see_what_is_built(self) -> None:
+        for host in sorted(self.begun & self.waiting.keys()):
+            if not missing(self.waiting[host]):
                 self._finish(host)
 
     def _failed(self, text: str) -> None:
@@ -173,7 +181,9 @@ class _Run:
             )
         if drv is None:
             why = f"Nix ended with {status}"
-            return BuildError(f"{host}: {name_of(release.system.drv)} could not be built: {why}", details=tuple(self.said))
+            return BuildError(
+                f"{host}: {name_of(release.system.drv)} could not be built: {why}", details=tuple(self.said)
+            )
         return BuildError(
             f"{host}: {name_of(drv)} could not be built: its builder {self.failures[drv]}",
             details=tuple(self.logs[drv]),

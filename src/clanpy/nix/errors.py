@@ -1,14 +1,14 @@
 """What goes wrong with Nix: one place where its messages become errors of clanpy (codes CP02xx).
 
-    NixMissingError     CP0200   there is no Nix
-    NixCommandError     CP0201   a Nix command failed in a way that nothing below names
-    EvaluationError     CP0202   the configuration of a machine is wrong
-    BuildError          CP0203   a derivation could not be built
-    DiskFullError       CP0204   no space left, here or on the target
-    InputsError         CP0205   flake.nix or flake.lock of the fleet can't be used
-    SourceError         CP0206   a file that a machine needs can't be staged
-    StaleReleaseError   CP0207   a derivation that was evaluated earlier is gone from the store
-    CopyError           CP0208   paths could not be copied to a store
+NixMissingError     CP0200   there is no Nix
+NixCommandError     CP0201   a Nix command failed in a way that nothing below names
+EvaluationError     CP0202   the configuration of a machine is wrong
+BuildError          CP0203   a derivation could not be built
+DiskFullError       CP0204   no space left, here or on the target
+InputsError         CP0205   flake.nix or flake.lock of the fleet can't be used
+SourceError         CP0206   a file that a machine needs can't be staged
+StaleReleaseError   CP0207   a derivation that was evaluated earlier is gone from the store
+CopyError           CP0208   paths could not be copied to a store
 """
 
 from __future__ import annotations

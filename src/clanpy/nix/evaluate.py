@@ -26,6 +26,7 @@ from clanpy.nix.source import manifest, origins
 
 
 FORMAT = 1
+HOSTS_TOGETHER = 4  # measured: what machines share is evaluated once, and one process stays small enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +34,14 @@ class Workers:
     """How evaluation is spread: `processes` at once, at most `hosts` machines in each."""
 
     processes: int = 1
-    hosts: int = 4
+    hosts: int = HOSTS_TOGETHER
 
     @classmethod
     def for_this_machine(cls, *, memory_per_host: int = 512 << 20) -> Workers:
         """As many processes as there are processors, as long as their machines fit into the memory that is free."""
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        hosts = cls.hosts
-        fitting = _free_memory() // (memory_per_host * hosts)
-        return cls(processes=max(1, min(processors, fitting)), hosts=hosts)
+        fitting = _free_memory() // (memory_per_host * HOSTS_TOGETHER)
+        return cls(processes=max(1, min(processors, fitting)))
 
 
 @dataclass(frozen=True, slots=True)

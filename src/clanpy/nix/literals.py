@@ -68,7 +68,9 @@ def read_inputs(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text()
     except FileNotFoundError:
-        raise InputsError("the fleet has no flake.nix", place=Place(path.name), hint="`clanpy init` shows one") from None
+        raise InputsError(
+            "the fleet has no flake.nix", place=Place(path.name), hint="`clanpy init` shows one"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputsError(f"can't be read: {error}", place=Place(path.name)) from error
     try:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -55,14 +55,17 @@ def render_flake(flake: FlakeText) -> str:
     return template.render(flake=flake, inputs=to_nix(flake.inputs, indent=1))
 
 
-def render_template(path: Path, text: str, context: Mapping[str, Any]) -> str:
+def render_template(path: Path, context: Mapping[str, Any]) -> str:
     """A template of a service, rendered.
 
     Raises:
-        SourceError: its syntax is wrong, or it uses a name that it was not given.
+        SourceError: it can't be read, its syntax is wrong, or it uses a name that it was not given.
     """
     try:
-        return _environment().from_string(text).render(context)
+        status = path.stat()
+        return _compiled(path, status.st_mtime_ns, status.st_size).render(context)
+    except OSError as error:
+        raise SourceError(f"can't be read: {error.strerror}", place=Place(str(path))) from error
     except jinja2.TemplateSyntaxError as error:
         raise SourceError(str(error.message), place=Place(str(path), error.lineno)) from error
     except (jinja2.TemplateError, TypeError) as error:
@@ -77,6 +80,12 @@ def slug(text: str) -> str:
 def to_json(value: Any) -> str:
     """JSON that is the same for equal values."""
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@lru_cache(maxsize=256)
+def _compiled(path: Path, mtime: int, size: int) -> jinja2.Template:
+    """A template, compiled once for each state of its file."""
+    return _environment().from_string(path.read_text())
 
 
 @cache

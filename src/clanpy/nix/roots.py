@@ -46,7 +46,9 @@ class Roots:
             done.check(f"protecting {target} against garbage collection")
 
     def _point(self, host: str, artifact: Artifact) -> Path:
-        link = self.folder / (host if artifact.installable.account is None else f"{host}.{artifact.installable.account}")
+        link = self.folder / (
+            host if artifact.installable.account is None else f"{host}.{artifact.installable.account}"
+        )
         if not (link.is_symlink() and str(link.readlink()) == artifact.out):
             self.folder.mkdir(parents=True, exist_ok=True)
             fresh = link.with_name(f".{link.name}.{os.getpid()}")

@@ -6,7 +6,6 @@ from and by which hash Nix knows the tree. A tree that is there already is not w
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -166,18 +165,19 @@ class Stager:
         return [text for _, text in found.values()]
 
     def _module(self, tree: Tree, key: str, module: DeferredModule) -> ModuleText:
+        return ModuleText(key, self._body(tree, key, module), " ".join(module.origin.split()))
+
+    def _body(self, tree: Tree, key: str, module: DeferredModule) -> str:
         match module.content:
             case NixFile() as file:
-                body = self._file_body(tree, key, file, module.origin)
+                return self._file_body(tree, key, file, module.origin)
             case NixData(value=value):
                 name = tree.add_text(f"{slug(key)}.json", to_json(value), module.origin)
                 tree.origins.setdefault(key, module.origin)
-                body = f"_file = {quote(key)}; config = read {path_literal(name)};"
+                return f"_file = {quote(key)}; config = read {path_literal(name)};"
             case NixTemplate(path=path, context=context):
-                text = render_template(path, path.read_text(), context)
-                name = tree.add_text(f"{slug(key)}.nix", text, str(path))
-                body = f"imports = [ {path_literal(name)} ];"
-        return ModuleText(key, body, " ".join(module.origin.split()))
+                name = tree.add_text(f"{slug(key)}.nix", render_template(path, context), str(path))
+                return f"imports = [ {path_literal(name)} ];"
 
     def _file_body(self, tree: Tree, key: str, file: NixFile, origin: str) -> str:
         name = tree.add_file(file.path)
@@ -207,7 +207,11 @@ def installables(host: HostConfig) -> tuple[Installable, ...]:
 
 def path_literal(name: str) -> str:
     """The name of a file of the tree as a Nix path, from the tree's root."""
-    return f"./{name}" if all(c.isalnum() or c in "._+-/" for c in name) and name.isascii() else f"(./. + {quote(f'/{name}')})"
+    return (
+        f"./{name}"
+        if all(c.isalnum() or c in "._+-/" for c in name) and name.isascii()
+        else f"(./. + {quote(f'/{name}')})"
+    )
 
 
 def _standalone(host: HostConfig) -> frozenset[str]:
