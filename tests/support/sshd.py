@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class Sshd:
     port: int
     pid: int
     user: str
+    log: list[str]
 
     @property
     def identity(self) -> Path:
@@ -57,8 +59,11 @@ class Sshd:
 
     def children(self) -> list[int]:
         """The processes that serve sessions."""
-        text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
-        return [int(word) for word in text.split()]
+        return _children(self.pid)
+
+    def logins(self) -> int:
+        """How many logins have succeeded so far."""
+        return sum("Accepted publickey" in line for line in self.log)
 
 
 def make_key(path: Path, kind: str = "ed25519") -> Path:
@@ -82,13 +87,42 @@ def running_sshd(directory: Path, *, extra: str = "", port: int | None = None) -
     process = subprocess.Popen(
         [SSHD, "-D", "-e", "-f", str(directory / "sshd_config")],
         stdin=subprocess.DEVNULL,
-        stderr=(directory / "log").open("wb"),
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    log: list[str] = []
     try:
-        _wait_for_banner(port)
-        yield Sshd(directory=directory, port=port, pid=process.pid, user=getpass.getuser())
+        with _reading(process, log):
+            yield Sshd(directory=directory, port=port, pid=process.pid, user=getpass.getuser(), log=log)
     finally:
-        _end(process)
+        process.wait(timeout=10)
+
+
+@contextlib.contextmanager
+def _reading(process: subprocess.Popen[str], log: list[str]) -> Iterator[None]:
+    """Wait until the server listens, keep its log flowing, and end it with its sessions."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        log.append(line)
+        if "Server listening" in line:
+            break
+    reader = threading.Thread(target=lambda: log.extend(iter(process.stderr.readline, "")), daemon=True)  # type: ignore[union-attr] # set above
+    reader.start()
+    try:
+        assert process.poll() is None, "".join(log)
+        yield
+    finally:
+        for pid in (process.pid, *_children(process.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+                os.kill(pid, signal.SIGCONT)
+        reader.join(timeout=10)
+        process.stderr.close()
+
+
+def _children(pid: int) -> list[int]:
+    """The processes that serve sessions: children of the listener."""
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 # Extra settings come first: of several values for one setting, sshd takes the first.
@@ -114,20 +148,3 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def _wait_for_banner(port: int) -> None:
-    for _ in range(500):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as sock:
-            if sock.recv(4) == b"SSH-":
-                return
-        os.sched_yield()
-    raise AssertionError("sshd did not start")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    sessions = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    for pid in (process.pid, *map(int, sessions)):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    process.wait(timeout=10)

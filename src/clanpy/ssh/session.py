@@ -147,8 +147,9 @@ class Lines(Collector):
         while not self._ready:
             if self.ended.is_set():
                 return None
-            if self._channel:
-                self._channel.resume_reading()
             self.news.clear()
-            await self.news.wait()
+            if self._channel:
+                self._channel.resume_reading()  # which may bring lines at once
+            if not self._ready:
+                await self.news.wait()
         return self._ready.popleft()
