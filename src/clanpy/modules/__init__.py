@@ -37,6 +37,7 @@ from clanpy.modules.errors import (
 from clanpy.modules.evaluate import Result, evaluate
 from clanpy.modules.lazy import Lazy, force, lazy
 from clanpy.modules.merge import MISSING
+from clanpy.modules.nix_encoding import to_nix_module
 from clanpy.modules.options import Option, constant, mk_enable_option, mk_option, option
 from clanpy.modules.priority import (
     mk_after,
@@ -51,6 +52,14 @@ from clanpy.modules.priority import (
     mk_order,
     mk_override,
     mk_vm_override,
+)
+from clanpy.modules.rename import (
+    do_rename,
+    mk_alias_option_module,
+    mk_changed_option_module,
+    mk_merged_option_module,
+    mk_removed_option_module,
+    mk_renamed_option_module,
 )
 from clanpy.modules.show import parse_path, show_path
 from clanpy.modules.types.base import Type, mk_option_type
@@ -82,11 +91,14 @@ __all__ = [
     "UnsetOptionError",
     "WrapperError",
     "constant",
+    "do_rename",
     "evaluate",
     "force",
     "lazy",
     "mk_after",
+    "mk_alias_option_module",
     "mk_before",
+    "mk_changed_option_module",
     "mk_default",
     "mk_definition",
     "mk_enable_option",
@@ -94,15 +106,19 @@ __all__ = [
     "mk_if",
     "mk_image_media_override",
     "mk_merge",
+    "mk_merged_option_module",
     "mk_option",
     "mk_option_default",
     "mk_option_type",
     "mk_order",
     "mk_override",
+    "mk_removed_option_module",
+    "mk_renamed_option_module",
     "mk_vm_override",
     "option",
     "parse_path",
     "show_path",
     "to_data",
+    "to_nix_module",
     "types",
 ]

@@ -75,9 +75,9 @@ class Config(LazyMapping):
         self._level = level
 
     def _names(self) -> Iterator[str]:
-        hidden = {"_module"} if self._is_root() else set()
         free = self._free()
-        return iter((self._children.keys() | free.keys()) - hidden if free else self._children.keys() - hidden)
+        names = self._group.shown | free.keys() if free else self._group.shown
+        return iter(names - {"_module"} if self._is_root() else names)
 
     def _has(self, name: str) -> bool:
         return name in self._children or name in self._free()
@@ -288,10 +288,9 @@ class Evaluation:
     def set_state(self, what: str) -> None:
         self._state = what
 
-    @property
-    def ready(self) -> bool:
-        """Whether modules and options are known, so that values can be computed."""
-        return self._program is not None
+    def ready(self, which: str) -> bool:
+        """Whether `config` or `options` can be read by now."""
+        return self._program is not None if which == "options" else self._level is not None
 
     def _too_early(self) -> InfiniteRecursionError:
         where = _user_line()
@@ -387,6 +386,8 @@ class Evaluation:
     # Arguments (a calls.Scope)
 
     def explicit(self) -> Mapping[str, Any]:
+        if self._level is None:
+            return self.module_arguments()
         if self._explicit is None:
             self._explicit = self._known(self.config, self.options)
         return self._explicit
@@ -468,12 +469,12 @@ class Pending:
     def __getattr__(self, name: str) -> Any:
         if name[:2] == "__":
             raise AttributeError(name)
-        if self._evaluation.ready:
+        if self._evaluation.ready(self._which):
             return getattr(self._now(), name)
         return Lazy(lambda: getattr(self._now(), name))
 
     def __getitem__(self, name: str) -> Any:
-        if self._evaluation.ready:
+        if self._evaluation.ready(self._which):
             return self._now()[name]
         return Lazy(lambda: self._now()[name])
 
@@ -490,7 +491,7 @@ class Pending:
         return self._now().keys()
 
     def __repr__(self) -> str:
-        return repr(self._now()) if self._evaluation.ready else f"<{self._which}, not yet known>"
+        return repr(self._now()) if self._evaluation.ready(self._which) else f"<{self._which}, not yet known>"
 
 
 def is_known(group: Group, level: Level) -> bool:

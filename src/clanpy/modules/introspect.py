@@ -98,6 +98,11 @@ class OptionView(DocumentedOption):
     def value(self) -> Any:
         return self._config[self._name]
 
+    @property
+    def relative(self) -> Path:
+        """The path from the root of its evaluation."""
+        return self.loc[len(self._config.evaluation.prefix) :]
+
     def _final(self) -> tuple[list[Def], int]:
         from clanpy.modules.evaluation import with_default  # noqa: PLC0415  # evaluations use this module
 

@@ -175,11 +175,13 @@ class Declared:
 class Group:
     """A level of options: name → an option or a further level."""
 
-    __slots__ = ("children", "groups")
+    __slots__ = ("children", "groups", "shown")
 
     def __init__(self, children: Mapping[str, Group | Declared]) -> None:
         self.children = dict(children)
         self.groups = tuple(name for name, child in self.children.items() if isinstance(child, Group))
+        # Reading an option that was removed is an error, so it is not among the names to go through.
+        self.shown = frozenset(n for n, c in self.children.items() if isinstance(c, Group) or not c.type.gone)
 
 
 Written = tuple[Any, Source]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from clanpy.modules.calls import protected
 from clanpy.modules.errors import EvaluationError, ModuleError, UnknownOptionError
 from clanpy.modules.evaluation import Config
 from clanpy.modules.merge import shown
@@ -54,10 +55,18 @@ def verify(evaluation: Evaluation) -> None:
         found = unmatched(evaluation)
         if found and evaluation.config["_module"]["check"]:
             errors = list(_errors(evaluation, found))
+    errors.extend(_noticed(evaluation))
     if errors:
         report = errors[0] if len(errors) == 1 else EvaluationError(errors)
         report.resume = evaluation.config
         raise report
+
+
+def _noticed(evaluation: Evaluation) -> Iterator[ModuleError]:
+    for notice in evaluation.program.notices:
+        said = protected(notice, evaluation.config, evaluation.options)
+        if isinstance(said, ModuleError):
+            yield said
 
 
 def _errors(evaluation: Evaluation, found: list[Unmatched]) -> Iterator[UnknownOptionError]:

@@ -29,12 +29,14 @@ class Type:
         description: for people.
         phrase: which kind of phrase the description is (`noun`, `composite`, `conjunction`, `nonRestrictiveClause`), which
             decides where it needs parentheses.
+        gone: an option of this type was removed: it can be defined by mistake, but not be read.
     """
 
     __slots__ = ()
 
     name: str = "type"
     phrase: str | None = None
+    gone: bool = False
 
     @property
     def description(self) -> str:

@@ -16,7 +16,7 @@ from clanpy.modules.sources import UNKNOWN, Def, Path, Source
 from clanpy.modules.types.base import Type
 
 
-NIX_VALUES = (DeferredModule, NixFile, NixData, NixTemplate)
+NIX_VALUES = DeferredModule | NixFile | NixData | NixTemplate
 
 
 class Part:
