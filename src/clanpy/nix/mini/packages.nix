@@ -66,7 +66,6 @@ let
         drv
         // {
           meta = { };
-          inherit platform;
           overrideAttrs = _: self;
           override = _: self;
         }
@@ -75,30 +74,63 @@ let
     self;
 
   # Says its version; asked for anything else it steps aside for the program of that name that the host may have.
+  # What an overlay changes of it is noted in the package, so that it can be seen.
   standIn =
-    self: pname: version:
+    given:
     let
+      attrs = {
+        pname = null;
+        version = "0";
+        changes = { };
+      }
+      // given;
+      inherit (attrs) pname version;
       program = otherNames.${pname} or pname;
       body =
         if builtins.elem pname shells then
           "[ ! -x /bin/${program} ] || exec /bin/${program} \"$@\"\nexec /bin/sh \"$@\""
         else
           "[ $# = 0 ] || [ \"$1\" = --version ] || [ ! -x /usr/bin/${program} ] || exec /usr/bin/${program} \"$@\"\necho '${program} ${version} (mini)'";
+      known = [
+        "changes"
+        "meta"
+        "passthru"
+        "pname"
+        "version"
+      ];
+      notes = attrs.changes // builtins.removeAttrs attrs known;
+      drv =
+        run "${pname}-${version}"
+          (
+            {
+              passthru = {
+                inherit pname version;
+                shellPath = "/bin/${program}";
+                meta = { mainProgram = program; } // attrs.meta or { };
+              }
+              // attrs.passthru or { };
+            }
+            // lib.optionalAttrs (notes != { }) { notes = builtins.toJSON (lib.plainData notes); }
+          )
+          ''
+            mkdir -p "$out/bin" "$out/share/doc"
+            printf '#!/bin/sh\n%s\n' ${lib.escapeShellArg body} > "$out/bin/${program}"
+            chmod +x "$out/bin/${program}"
+            echo '${pname} ${version}' "''${notes:-}" > "$out/share/doc/${pname}"
+          '';
     in
-    run "${pname}-${version}"
-      {
-        passthru = {
-          inherit pname version;
-          shellPath = "/bin/${program}";
-          meta.mainProgram = program;
-        };
-      }
-      ''
-        mkdir -p "$out/bin" "$out/share/doc"
-        printf '#!/bin/sh\n%s\n' ${lib.escapeShellArg body} > "$out/bin/${program}"
-        chmod +x "$out/bin/${program}"
-        echo '${pname} ${version}' > "$out/share/doc/${pname}"
-      '';
+    drv
+    // {
+      overrideAttrs = change: standIn (attrs // applyChange change attrs);
+      override = change: standIn (attrs // { changes = attrs.changes // applyChange change { }; });
+    };
+  # `old: { }`, `final: prev: { }` or a plain set
+  applyChange =
+    change: old:
+    let
+      once = if lib.isFunction change then change old else change;
+    in
+    if lib.isFunction once then once old else once;
 
   # What every system is expected to have is the host's own.
   coreutils =
@@ -117,7 +149,7 @@ let
         done
       '';
 
-  base = self: lib.mapAttrs (standIn self) versions // { inherit coreutils; } // builders self;
+  base = self: lib.mapAttrs (pname: version: standIn { inherit pname version; }) versions // { inherit coreutils; } // builders self;
 
   builders = self: {
     inherit lib system;

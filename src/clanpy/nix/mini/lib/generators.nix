@@ -67,12 +67,14 @@ in
             + toKeyValue {
               listsAsDuplicateKeys = true;
               indent = "\t";
-              mkKeyValue = mkKeyValueDefault { } " = ";
+              mkKeyValue = mkKeyValueDefault { mkValueString = gitValue; } " = ";
             } leaves
+            + "\n"
           )
           + lib.concatStrings (mapAttrsToList (sub: section "${name} \"${quoted sub}\"") subs);
+        gitValue = v: if builtins.isString v then "\"${lib.escape [ "\\" "\"" ] v}\"" else mkValueStringDefault { } v;
       in
-      lib.concatStrings (mapAttrsToList section attrs);
+      lib.removeSuffix "\n" (lib.concatStrings (mapAttrsToList section attrs));
     toJSON = { }: builtins.toJSON;
     toYAML = { }: builtins.toJSON;
     toPretty =

@@ -187,7 +187,7 @@ let
         inherit (opt) file;
         value = lib.mkOptionDefault opt.default;
       };
-      all = defs ++ byDefault;
+      all = byDefault ++ defs;
       merged = mergeDefinitions loc type all;
       readOnlyTwice = opt.readOnly or false && builtins.length all > 1;
       value = builtins.addErrorContext "while evaluating the option `${showOption loc}':" (
