@@ -87,6 +87,27 @@ HostKeys = Annotated[
     KeyCheck,
     typer.Option("--host-key-check", help="What the key of a host must be", envvar="CLANPY_HOST_KEY_CHECK"),
 ]
+Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask", envvar="CLANPY_YES")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, change nothing")]
+WaitLock = Annotated[
+    bool,
+    typer.Option(
+        "--wait-lock/--no-wait-lock", help="Wait for a machine that somebody else works on", envvar="CLANPY_WAIT_LOCK"
+    ),
+]
+StealLock = Annotated[
+    bool, typer.Option("--steal-lock", help="Take the lock of a machine from a run that is known to be dead")
+]
+ConfirmWithin = Annotated[
+    float,
+    typer.Option(
+        "--confirm-timeout",
+        min=1,
+        metavar="SECONDS",
+        help="Time in which a machine must be reached anew after its activation, or it goes back",
+        envvar="CLANPY_CONFIRM_TIMEOUT",
+    ),
+]
 
 
 def new_app(help_: str) -> typer.Typer:
@@ -143,6 +164,11 @@ def split_tags(tags: str | None) -> tuple[str, ...]:
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_json_line(document: Any) -> None:
+    """One JSON document on stdout, on one line: the last of JSON Lines."""
+    sys.stdout.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 def print_lines(lines: Iterable[str]) -> None:

@@ -8,13 +8,18 @@ from typing import Annotated
 import typer
 
 from clanpy.cli.context import (
+    ConfirmWithin,
+    DryRun,
     HostKeys,
     Json,
     KeyCheck,
     Name,
     Names,
     Parallel,
+    StealLock,
     Tags,
+    WaitLock,
+    Yes,
     new_app,
     open_fleet,
     print_json,
@@ -61,6 +66,40 @@ def show(ctx: typer.Context, *, name: Name, as_json: Json = False) -> None:
     from clanpy.cli.inventory import show as show_machine  # noqa: PLC0415 - rooms are imported when a command runs
 
     show_machine(ctx, name, json=as_json)
+
+
+@app.command()
+def update(
+    ctx: typer.Context,
+    *,
+    names: Names = None,
+    tags: Tags = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    parallel: Parallel = None,
+    wait_lock: WaitLock = True,
+    steal_lock: StealLock = False,
+    confirm_timeout: ConfirmWithin = 60.0,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    as_json: Json = False,
+) -> None:
+    """Build machines, push to them and activate, in parallel.
+
+    On a terminal it asks before more than one machine is changed, unless told --yes; elsewhere it never asks.
+    """
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    how = verbs.How(
+        parallel=parallel,
+        check=host_key_check,
+        dry_run=dry_run,
+        yes=yes,
+        wait_lock=wait_lock,
+        steal_lock=steal_lock,
+        confirm_within=confirm_timeout,
+        as_json=as_json,
+    )
+    raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))
 
 
 @app.command("exec")

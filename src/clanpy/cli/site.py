@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from platformdirs import user_cache_path
 
+import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
 from clanpy.deploy.options import Surroundings
 from clanpy.journal import Journal
 from clanpy.machines import targets
+from clanpy.nix.inputs import InputOverrides
 from clanpy.ssh import HostKeyCheck, Target, parse_target
 
 
@@ -92,7 +95,9 @@ def _surroundings(
     cache = user_cache_path("clanpy")
     if environment is None:
         return Surroundings(fleet=fleet, targets=ways, cache=cache)
-    return Surroundings(fleet=fleet, targets=ways, cache=cache, nix_config=environment.nix_config)
+    # the lab's hosts build from the stand-in for nixpkgs that comes with clanpy: no network is needed for it
+    overrides = InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini")
+    return Surroundings(fleet=fleet, targets=ways, cache=cache, nix_config=environment.nix_config, overrides=overrides)
 
 
 def _program(ctx: typer.Context) -> str:

@@ -8,15 +8,24 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from clanpy.cli.asking import ask_first
 from clanpy.cli.context import KeyCheck, print_json, print_lines, settings, uses_colour
+from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
+from clanpy.deploy import RunResult, deploy
 from clanpy.deploy.execute import execute as execute_everywhere
 from clanpy.deploy.execute import execute_exit_code
-from clanpy.deploy.options import Options
-from clanpy.errors import ClanpyError
+from clanpy.deploy.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
+from clanpy.deploy.releases import wanted_without_nix
+from clanpy.deploy.status import SCHEMA as STATUS_SCHEMA
+from clanpy.deploy.status import HostStatus, Known
+from clanpy.deploy.status import status as ask_status
+from clanpy.errors import ClanpyError, ExitCode
+from clanpy.inventory import resolve
 from clanpy.machines import select
 from clanpy.ssh import HostKeyCheck
-from clanpy.ui.format import clean, names, painted
+from clanpy.ui.format import clean, counted, names, painted
+from clanpy.ui.table import table_lines
 
 
 if TYPE_CHECKING:
@@ -24,7 +33,10 @@ if TYPE_CHECKING:
 
     import typer
 
+    from clanpy.events import Sink
     from clanpy.inventory.model import Machine
+    from clanpy.journal import Recorder
+    from clanpy.rollout.interrupts import Interrupts
     from clanpy.ssh import Completed
 
 
@@ -50,9 +62,37 @@ class How:
 
     parallel: int | None = None
     check: KeyCheck = KeyCheck.STRICT
+    dry_run: bool = False
+    yes: bool = False
+    wait_lock: bool = True
+    steal_lock: bool = False
+    confirm_within: float = CONFIRM_WITHIN
+    as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
         return open_site(ctx, HostKeyCheck(self.check.value))
+
+    def options(self) -> Options:
+        return Options(
+            dry_run=self.dry_run,
+            parallel=self.parallel,
+            lock_wait=WAIT_FOR_LOCK if self.wait_lock else 0.0,
+            steal_lock=self.steal_lock,
+            confirm_within=self.confirm_within,
+        )
+
+
+def update(ctx: typer.Context, selection: Selection, how: How) -> int:
+    """`machines update`."""
+    site = how.site(ctx)
+    hosts = [machine.name for machine in selection.of(site)]
+    if not how.dry_run and not how.yes:
+        ask_first(f"Update {counted(len(hosts), 'machine')}: {names(hosts)}?", len(hosts))
+
+    async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
+        return await deploy(site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts)
+
+    return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
 
 
 def execute(
@@ -108,10 +148,41 @@ def status(ctx: typer.Context, selection: Selection, how: How, *, as_json: bool)
     """`machines status`."""
     site = how.site(ctx)
     hosts = [resolve(site.fleet, machine.name) for machine in selection.of(site)]
-    known = Known(wanted=wanted_without_nix(site.surroundings, hosts), last=site.journal.last_deployments(h.name for h in hosts))
+    known = Known(
+        wanted=wanted_without_nix(site.surroundings, hosts), last=site.journal.last_deployments(h.name for h in hosts)
+    )
     found = asyncio.run(ask_status(site.surroundings, hosts, Options(parallel=how.parallel), known))
     if as_json:
         print_json({"schema": STATUS_SCHEMA, "machines": [host.to_dict() for host in found]})
     else:
-        print_lines(status_lines(found, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+        print_lines(_status_lines(found, colour=uses_colour(settings(ctx).colour, sys.stdout)))
     return ExitCode.DONE
+
+
+def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]:
+    head = ("HOSTNAME", "STATE", "WANTED", "RUNNING", "PROFILE", "BOOTED", "LAST DEPLOYMENT")
+    rows = []
+    for host in found:
+        facts, last = host.facts, host.last
+        rows.append(
+            (
+                host.host.name,
+                host.state,
+                _path(host.wanted.system if host.wanted else None),
+                _path(facts.running if facts else None),
+                f"{_path(facts.profile)} ({facts.generation})" if facts and facts.profile else "",
+                _path(facts.booted if facts else None),
+                f"{last.when[:16]}Z {last.outcome} ({last.run})" if last else "",
+            )
+        )
+    yield from table_lines(head, rows, colour=colour)
+    for host in found:
+        if host.error is not None:
+            yield f"{host.host.name}: {host.error.message} ({host.error.code})"
+        elif host.facts is not None and host.facts.lock is not None:
+            yield f"{host.host.name}: locked by {host.facts.lock}"
+
+
+def _path(path: str | None) -> str:
+    """A store path, short: enough of its hash to tell it from others."""
+    return path.removeprefix("/nix/store/")[:8] if path else ""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from clanpy.activation import LockOwner
 from clanpy.inventory.model import Fleet
+from clanpy.nix.inputs import InputOverrides
 from clanpy.ssh import Target
 
 
@@ -53,7 +54,7 @@ class Surroundings:
 
     fleet: Fleet
     targets: Mapping[str, tuple[Target, ...]]
-    overrides: Mapping[str, str] = field(default_factory=dict)
+    overrides: InputOverrides | None = None
     nix_config: tuple[str, ...] = ()
     cache: Path
     owner: str = field(default_factory=getpass.getuser)

@@ -1,0 +1,95 @@
+"""Showing a run while it goes on, and its summary at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from clanpy.cli.context import ProgressMode, print_json_line, say, settings, uses_colour
+from clanpy.rollout.interrupts import Interrupts
+from clanpy.ui.jsonl import JsonRenderer
+from clanpy.ui.renderer import Renderer, make_renderer
+from clanpy.ui.summary import Summary
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    import typer
+
+    from clanpy.cli.site import Site
+    from clanpy.deploy import RunResult
+    from clanpy.events import Sink
+    from clanpy.journal import Recorder
+
+TICK = 0.1  # seconds
+RUN_SCHEMA = "clanpy.run/1"
+
+
+def follow_run(
+    ctx: typer.Context,
+    site: Site,
+    work: Callable[[Recorder, Sequence[Sink], Interrupts], Awaitable[RunResult]],
+    *,
+    as_json: bool,
+    dry_run: bool = False,
+) -> int:
+    """Do a run, show it, and give its exit code. Ctrl-C once stops it politely, twice lets go of it."""
+    recorder = site.journal.begin()
+    renderer = _renderer(ctx, as_json=as_json)
+    try:
+        result = asyncio.run(_shown(work, recorder, renderer))
+    finally:
+        renderer.close()
+        recorder.close()
+    if as_json:
+        print_json_line(document(result, dry_run=dry_run))
+    else:
+        colour = uses_colour(settings(ctx).colour, sys.stderr)
+        logs = str(recorder.folder)
+        for line in Summary(
+            state=result.state, colour=colour, program=site.program, logs=logs, dry_run=dry_run
+        ).lines():
+            say(line)
+    return result.exit_code
+
+
+def document(result: RunResult, *, dry_run: bool) -> dict[str, Any]:
+    """The result of a run as JSON: the last line of `--json`."""
+    return {**result.state.to_dict(), "schema": RUN_SCHEMA, "dry_run": dry_run, "exit_code": int(result.exit_code)}
+
+
+def _renderer(ctx: typer.Context, *, as_json: bool) -> Renderer:
+    if as_json:
+        return JsonRenderer(sys.stdout)
+    chosen = settings(ctx)
+    colour = uses_colour(chosen.colour, sys.stderr)
+    mode = chosen.progress.value if chosen.progress is not ProgressMode.AUTO else "auto"
+    return make_renderer(mode, sys.stderr, colour=colour, verbosity=chosen.verbosity, clock=time.monotonic)
+
+
+async def _shown(
+    work: Callable[[Recorder, Sequence[Sink], Interrupts], Awaitable[RunResult]], recorder: Recorder, renderer: Renderer
+) -> RunResult:
+    interrupts = Interrupts(_told)
+    with interrupts.on_signals():
+        async with asyncio.TaskGroup() as tasks:
+            ticking = tasks.create_task(_tick(renderer), name="redraw")
+            result = await work(recorder, (renderer,), interrupts)
+            ticking.cancel()
+    return result
+
+
+async def _tick(renderer: Renderer) -> None:
+    while True:
+        renderer.tick()
+        await asyncio.sleep(TICK)
+
+
+def _told(count: int) -> None:
+    if count == 1:
+        say("stopping: no more machines are begun, activations under way are finished (Ctrl-C again lets go of them)")
+    else:
+        say("letting go: guards on the machines finish what was begun, and go back where nobody confirms")
