@@ -66,8 +66,8 @@ class Sshd:
         return sum("Accepted publickey" in line for line in self.log)
 
 
-def make_key(path: Path, kind: str = "ed25519") -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", path.name, "-f", str(path)], check=True)
+def make_key(path: Path, kind: str = "ed25519", *, passphrase: str = "") -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", path.name, "-f", str(path)], check=True)
     return path
 
 

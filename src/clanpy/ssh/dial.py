@@ -226,14 +226,29 @@ class _Attempt:
                 return self.verdict.revoked()
             case asyncssh.PermissionDenied():
                 return translate(error, label, tried=(*self.route.keys_offered(), *locked_identities(self.route)))
-            case TimeoutError() if error.errno is None and self.connected:
-                told = f"{label} was reached, but did not let us in within {self.timeouts.login:g} s"
-                return UnreachableError(told, hint="is its sshd overloaded?")
+            case asyncssh.ChannelOpenError():
+                return self._beyond(error)
             case TimeoutError() if error.errno is None:
-                told = f"{label} did not answer within {self.timeouts.connect:g} s"
-                return UnreachableError(told, hint="is it on, and is the address right?")
+                return self._silent()
             case _:
                 return translate(error, label)
+
+    def _silent(self) -> UnreachableError:
+        label, timeouts = self.route.label, self.timeouts
+        if self.connected:
+            told = f"{label} was reached, but did not let us in within {timeouts.login:g} s"
+            return UnreachableError(told, hint="is its sshd overloaded?")
+        told = f"{label} did not answer within {timeouts.connect:g} s"
+        return UnreachableError(told, hint="is it on, and is the address right?")
+
+    def _beyond(self, error: asyncssh.ChannelOpenError) -> SshError:
+        """The last host on the way could not, or would not, connect to the target."""
+        found = UnreachableError(
+            f"{self.route.label} can't be reached through {self.route.jump[-1].label}: {error.reason}",
+            hint="does it allow TCP forwarding, and know the target under this name?",
+        )
+        found.transient = "refused" in error.reason.lower()
+        return found
 
 
 class _Client(asyncssh.SSHClient):

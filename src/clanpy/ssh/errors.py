@@ -110,8 +110,6 @@ def translate(error: BaseException, host: str, *, doing: str = "connecting to", 
         return _of_asyncssh(error, host, doing, tried)
     if isinstance(error, OSError):
         return _of_system(error, host, doing)
-    if isinstance(error, ValueError):  # asyncssh's errors about keys and configuration files are among these
-        return SshSetupError(f"the SSH set-up for {host} can't be used: {error}")
     raise error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import asyncssh
 from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
 
-from clanpy.ssh.errors import translate
+from clanpy.ssh.errors import SshSetupError
 from clanpy.ssh.hostkeys import GLOBAL_FILE, USER_FILE, Known, Name
 from clanpy.ssh.target import Target, parse_target
 
@@ -99,8 +99,8 @@ async def resolve(target: Target, timeouts: Timeouts) -> Route:
         if target.user is None and options.config.get("User") is None:
             options = await asyncssh.SSHClientConnectionOptions.construct(None, **{**given, "username": "root"})
         jump = target.jump or _jump(options.tunnel, target)
-    except (asyncssh.Error, asyncssh.KeyImportError, asyncssh.ConfigParseError, OSError, ValueError) as error:
-        raise translate(error, target.label) from error
+    except (OSError, ValueError) as error:  # asyncssh's errors about keys and configuration files are ValueErrors
+        raise unusable(error, target) from error
     return Route(target=target, options=options, jump=jump, known_hosts=_files(target, options))
 
 
@@ -174,6 +174,17 @@ def key_algorithms(known: Known) -> list[str]:
 def _describe(key: asyncssh.SSHKeyPair) -> str:
     digest = base64.b64encode(hashlib.sha256(key.public_data).digest()).decode().rstrip("=")
     return f"{key.get_comment() or key.get_algorithm()} (SHA256:{digest})"
+
+
+def unusable(error: Exception, target: Target) -> SshSetupError:
+    """The error for a set-up that can't be used, with the identity file in it where it is one that is to blame."""
+    for file in target.identity_files:
+        try:
+            asyncssh.read_private_key(file.expanduser())
+        except (OSError, ValueError) as reason:
+            told = reason.strerror if isinstance(reason, OSError) else reason
+            return SshSetupError(f"identity file {file} for {target.label} can't be used: {told}")
+    return SshSetupError(f"the SSH configuration can't be used for {target.label}: {error}")
 
 
 def locked_identities(route: Route) -> tuple[str, ...]:
