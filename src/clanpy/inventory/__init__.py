@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clanpy.inventory.load import load
+from clanpy.inventory.loading import load
 from clanpy.inventory.sources import find_root
 
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clanpy.inventory.check import Findings
+    from clanpy.inventory.findings import Findings
     from clanpy.inventory.model import Fleet, HostConfig
 
 __all__ = ["check", "find_root", "load", "resolve", "show_fleet", "show_host"]
@@ -28,14 +28,14 @@ def resolve(fleet: Fleet, name: str) -> HostConfig:
     Raises:
         ClanpyError: what is wrong with this machine; a CombinedError when it is more than one thing.
     """
-    from clanpy.inventory.resolve import resolve_host  # noqa: PLC0415 - services are read only for this
+    from clanpy.inventory.hosts import resolve_host  # noqa: PLC0415 - services are read only for this
 
     return resolve_host(fleet, name)
 
 
 def check(root: Path) -> Findings:
     """Everything that is wrong with a fleet, and everything worth a warning, as far as it can be known without Nix."""
-    from clanpy.inventory.check import check_fleet  # noqa: PLC0415 - services are read only for this
+    from clanpy.inventory.findings import check_fleet  # noqa: PLC0415 - services are read only for this
 
     return check_fleet(root)
 

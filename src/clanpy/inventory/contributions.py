@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from clanpy.errors import ClanpyError
 from clanpy.inventory.errors import AliasClashError
-from clanpy.inventory.load import place_text
+from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, Machine
 from clanpy.inventory.pymodule import as_plain
 from clanpy.inventory.roles import Part, facts

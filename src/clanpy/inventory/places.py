@@ -110,6 +110,8 @@ def _depth(value: Any, path: Path_) -> int:
         elif isinstance(value, list):
             if part in value:
                 return n + 1
+            if path[n + 1 : n + 2] and path[n + 1] in value:
+                return n + 2  # a list that is the short form of a table: `x = ["a"]` for `x.machines = ["a"]`
             if not part.isdecimal() or int(part) >= len(value):
                 return n
             value = value[int(part)]

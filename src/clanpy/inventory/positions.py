@@ -41,11 +41,10 @@ class TomlIndex:
         """The tables (their full name, their node) in which the path could be, the root among them."""
         yield (), self._root
         for length in range(1, len(path) + 1):
-            for node in self._headers.get(tuple(snake(part) for part in path[:length]), ()):
+            name = tuple(snake(part) for part in path[:length])
+            implied = [self._implied[name]] if name in self._implied else []
+            for node in self._headers.get(name, implied):
                 yield path[:length], node
-        whole = tuple(snake(part) for part in path)
-        if whole in self._implied and whole not in self._headers:
-            yield path, self._implied[whole]
 
     @cached_property
     def _root(self) -> Node:
@@ -89,9 +88,16 @@ def _step(node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
     """One key or element further: how many parts it took, the node to show, the value to go on in."""
     if node.type == "array":
         elements = [child for child in node.named_children if child.type != "comment"]
-        for n, child in enumerate(elements):
-            if (child.type == "string" and _text(child) == rest[0]) or str(n) == rest[0]:
-                return 1, child, child
+        texts = [_text(child) if child.type == "string" else None for child in elements]
+        if rest[0] in texts:
+            element = elements[texts.index(rest[0])]
+            return 1, element, element
+        if rest[1:] and rest[1] in texts:  # a list that is the short form of a table
+            element = elements[texts.index(rest[1])]
+            return 2, element, element
+        if rest[0].isdecimal() and int(rest[0]) < len(elements):
+            element = elements[int(rest[0])]
+            return 1, element, element
         return None
     partial: tuple[int, Node, Node] | None = None
     for pair in node.named_children:
@@ -100,7 +106,7 @@ def _step(node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
         parts = _key_parts(pair.named_children[0])
         shared = _shared(parts, rest)
         if shared == len(parts):
-            return shared, pair, pair.named_children[-1]
+            return shared, pair, pair.named_children[1]  # the last child may be a comment
         if shared == len(rest) and partial is None:
             partial = shared, pair, pair  # `a.b.c = 1` says that there is an a.b
     return partial

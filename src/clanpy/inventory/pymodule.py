@@ -69,9 +69,10 @@ def run_module(root: Path, path: Path, file: str, text: str) -> dict[str, Any]:
 
 
 def _raised(path: Path, file: str, error: Exception) -> PythonModuleError:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return PythonModuleError(f"the module raises {said}", place=Place(file, lines[-1] if lines else None))
+    place = Place(file, frames[-1].lineno, (frames[-1].colno or 0) + 1) if frames else Place(file)
+    return PythonModuleError(f"the module raises {said}", place=place)
 
 
 def _plain_module(file: str, given: Any) -> dict[str, Any]:

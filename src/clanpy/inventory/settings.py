@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import ClanpyError, Place, nearest
 from clanpy.inventory.errors import SigilError
-from clanpy.inventory.load import place_text, shown
+from clanpy.inventory.loading import place_text, shown
 from clanpy.inventory.merge import Definition, Merged, merge
 from clanpy.inventory.model import Fleet, Instance, Machine
 from clanpy.inventory.references import people, role_members, unknown
@@ -168,8 +168,18 @@ def _origin(fleet: Fleet, final: Final, path: Path_, service: str) -> str:
     for length in range(len(path), 0, -1):
         if path[:length] in final.leaves:
             found = final.leaves[path[:length]]
-            return " and ".join(f"{d.origin.label}{place_text(_place(fleet, d, path[:length]))}" for d in found)
+            return " and ".join(
+                f"{d.origin.label}{_places_text(fleet, (*d.origin.path, *path[:length]))}" for d in found
+            )
     return f"default of service {service}"
+
+
+def _places_text(fleet: Fleet, path: Path_) -> str:
+    """Every file that writes a value at one level: which of them counts is a question of priority."""
+    found = fleet.places.find_all(path)
+    if len(found) < 2:  # noqa: PLR2004 - one place, or none
+        return place_text(fleet.where(*path))
+    return f" ({', '.join(f'{place.file}:{place.line}' for place in found)})"
 
 
 def _leaf_paths(value: Any, path: Path_) -> Iterator[Path_]:

@@ -37,7 +37,7 @@ def make_fleet(folder: Path, *, user: str, ssh_keys: Sequence[str] = ()) -> tupl
     try:
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty", hint="name a folder that does not exist yet")
-        return tuple(_write(path, folder, words) for path in sorted(SKELETON.rglob("*")) if path.is_file())
+        return tuple(sorted(_write(path, folder, words) for path in SKELETON.rglob("*") if path.is_file()))
     except OSError as error:
         raise UsageError(
             f"can't write a fleet: {error.strerror}", place=Place(str(error.filename or folder))

@@ -11,9 +11,9 @@ from clanpy.errors import ClanpyError, Place, raise_all
 from clanpy.inventory.aspects import find_aspects
 from clanpy.inventory.build import build_fleet
 from clanpy.inventory.errors import ConflictError, SigilError
-from clanpy.inventory.merge import Carried, Definition, Merged, merge
+from clanpy.inventory.merge import Carried, Definition, Merged, merge, merge_keeping_sigils
 from clanpy.inventory.model import Fleet
-from clanpy.inventory.places import Places
+from clanpy.inventory.places import Path_, Places
 from clanpy.inventory.references import check_references
 from clanpy.inventory.schema import FLEET, at
 from clanpy.inventory.shape import DROPPED, Report, dotted, read
@@ -53,6 +53,8 @@ def load_all(root: Path) -> Loaded:
     merged = merge(_shaped(sources, places, errors, spoiled))
     errors.extend(_merge_errors(merged, places))
     data = merged.value
+    for path, parts in _settings_in_several_files(data):
+        errors.extend(_merge_errors(merge_keeping_sigils(parts), places, path))
     aspects = find_aspects(root, data.get("aspects", {}), places, errors)
     fleet = build_fleet(root, data, aspects, places)
     if is_whole:
@@ -72,18 +74,34 @@ def _shaped(
             yield Definition(data, source.file)
 
 
-def _merge_errors(merged: Merged, places: Places) -> Iterator[ClanpyError]:
+def _settings_in_several_files(data: Mapping[str, Any]) -> Iterator[tuple[Path_, Sequence[Definition]]]:
+    """The levels of settings that more than one file writes, which are carried through the merge of the whole."""
+    for instance, entry in data.get("instances", {}).items():
+        for role, written in entry.get("roles", {}).items():
+            base = ("instances", instance, "roles", role)
+            levels: list[tuple[Path_, Mapping[str, Any]]] = [(base, written)]
+            for members in ("machines", "tags"):
+                levels += [((*base, members, name), member) for name, member in written.get(members, {}).items()]
+            for path, level in levels:
+                carried = level.get("settings")
+                if isinstance(carried, Carried) and len(carried.parts) > 1:
+                    yield (*path, "settings"), carried.parts
+
+
+def _merge_errors(merged: Merged, places: Places, base: Path_ = ()) -> Iterator[ClanpyError]:
     for conflict in merged.conflicts:
-        found = [(d, places.in_file(str(d.origin), conflict.path)) for d in conflict.definitions]
+        path = (*base, *conflict.path)
+        found = [(d, places.in_file(str(d.origin), path)) for d in conflict.definitions]
         yield ConflictError(
-            f"'{dotted(conflict.path)}' has conflicting values",
+            f"'{dotted(path)}' has conflicting values",
             place=found[-1][1],
             details=tuple(f"{place}: {shown(d.value)}" for d, place in found),
             hint="remove one of them, or write { _force = … } around the one that counts",
         )
     for misuse in merged.misuses:
-        place = places.in_file(str(misuse.definition.origin), misuse.path)
-        yield SigilError(f"{misuse.reason} (in '{dotted(misuse.path)}')", place=place)
+        path = (*base, *misuse.path)
+        place = places.in_file(str(misuse.definition.origin), path)
+        yield SigilError(f"{misuse.reason} (in '{dotted(path)}')", place=place)
 
 
 def shown(value: Any) -> str:

@@ -9,10 +9,10 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, CombinedError
 from clanpy.inventory.errors import MachineFolderError
-from clanpy.inventory.load import load_all
+from clanpy.inventory.hosts import Resolver
+from clanpy.inventory.loading import load_all
 from clanpy.inventory.model import Fleet, HostConfig, Instance
 from clanpy.inventory.references import role_members
-from clanpy.inventory.resolve import Resolver
 from clanpy.inventory.roles import Roles, unknown_role
 from clanpy.services.declaration import Service
 from clanpy.services.errors import MemberLimitError

@@ -21,7 +21,7 @@ from typing import Any
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
-from clanpy.inventory.load import place_text
+from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
 from clanpy.inventory.roles import Part, Roles
 from clanpy.inventory.sigils import to_nix
