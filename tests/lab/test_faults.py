@@ -135,7 +135,7 @@ def test_a_reboot_may_take_its_time(lab: LentLab, host: LabHost) -> None:
 
 
 def test_a_host_that_is_off_stays_off(lab: LentLab, host: LabHost) -> None:
-    assert lab.ssh(host, "poweroff").returncode != 0
+    lab.ssh(host, "poweroff")  # it may or may not come to say that it was done
     wait_for(lambda: lab.status(host).state is HostState.OFF)
     with pytest.raises(HostNotRunningError, match="is not running"):
         lab.run_in(host, ["true"])

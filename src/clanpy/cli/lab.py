@@ -57,8 +57,11 @@ def up(
     """Start hosts and wait until they answer. What runs already is left alone."""
     from clanpy.lab import LabSpec  # noqa: PLC0415 - rooms are imported when a command runs
     from clanpy.lab import up as start  # noqa: PLC0415 - as above
+    from clanpy.lab.base import is_made  # noqa: PLC0415 - as above
 
     hosts = _numbered(count, disk) if count is not None else _of_fleet(ctx, disk)
+    if not is_made(base):
+        say(f"making the base {base} from Debian's packages, this once: half a minute, 350 MB")
     began = time.monotonic()
     lab = start(LabSpec(name=_name(ctx, name), hosts=hosts, base=base))
     _show(lab.status(), as_json=as_json)

@@ -70,6 +70,8 @@ def _assemble(plan: HostPlan) -> None:
     shared.mkdir(parents=True, exist_ok=True)
     kernel.mount(plan.shared, shared, flags=Mount.BIND)
     kernel.mount("none", shared, flags=Mount.BIND | Mount.REMOUNT | Mount.READ_ONLY)
+    if plan.base.init == "systemd":
+        kernel.mount("cgroup2", root / "sys/fs/cgroup", "cgroup2", Mount.NO_SUID | Mount.NO_DEV | Mount.NO_EXEC)
     _devices(root / "dev", plan.paths.console)
     _pretend_boot(root / "proc")
 

@@ -173,7 +173,10 @@ def _fail_unit(access: Access, argument: str | None) -> None:
     if argument is None:
         raise FaultError("fault fail-unit needs the name of a unit")
     unit = argument if "." in argument else f"{argument}.service"
-    access.check(["tee", f"{_FLAGS}/units/{unit}"], stdin=b"failed\n")
+    if access.run(["test", "-d", "/run/systemd/system"]).returncode == 0:
+        access.check(["systemctl", "kill", "--signal=SEGV", unit])
+    else:
+        access.check(["tee", f"{_FLAGS}/units/{unit}"], stdin=b"failed\n")
 
 
 def _heal(access: Access, _: str | None) -> None:

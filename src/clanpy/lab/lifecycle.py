@@ -14,6 +14,7 @@ from pathlib import Path
 
 from clanpy.lab import base, cgroup, control
 from clanpy.lab.errors import LabError, LabNameTakenError, LabNotRunningError, LabSpecError, NotLinuxError, NotRootError
+from clanpy.lab.limits import allow_watchers, release_watchers
 from clanpy.lab.model import (
     CONTROLLER_ADDRESS,
     HostState,
@@ -51,6 +52,8 @@ def bring_up(spec: LabSpec) -> Paths:
             _furnish(paths, saved)
             if before is None:
                 share_alternatives(paths.shared)
+            if made_from.init == "systemd":
+                allow_watchers(paths.name, len(saved.hosts))
             running = before or control.start_keeper(paths)
             plans = _plans(paths, saved, made_from, [host.name for host in spec.hosts])
             changed = [name for name, host in (known.hosts if known else {}).items() if host != saved.hosts[name]]
@@ -247,6 +250,7 @@ def _clear(paths: Paths) -> bool:
             raise LabError(f"the keeper of lab {paths.name!r} can't be ended")
         time.sleep(_PAUSE)  # one that is only starting shows itself soon
     control.unname_network(paths)
+    release_watchers(paths.name)
     for leftover in (paths.keeper, paths.keeper_socket):
         leftover.unlink(missing_ok=True)
     return there

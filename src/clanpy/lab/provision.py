@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,8 @@ def provision(plan: HostPlan, root: Path) -> None:
     _folders(root)
     if plan.base.tree is None:
         _copy_etc(root)
-    _write_accounts(root, accounts, "staff:x:20:" if is_darwin else "users:x:100:")
+    members = ",".join(plan.host.users)
+    _write_accounts(root, accounts, ("staff:x:20:" if is_darwin else "users:x:100:", f"nix-users:x:30001:{members}"))
     for account in accounts:
         if account.name == "root" or account.name in plan.host.users:
             _authorize(root, account, plan.client_key)
@@ -124,11 +125,21 @@ def _accounts(plan: HostPlan) -> tuple[Account, ...]:
     )
 
 
-def _write_accounts(root: Path, accounts: tuple[Account, ...], users_group: str) -> None:
-    groups = ("root:x:0:", "daemon:x:1:", "tty:x:5:", users_group, "nixbld:x:30000:nixbld1,nixbld2", "nogroup:x:65534:")
-    put(root / "etc/passwd", "".join(f"{account.line}\n" for account in accounts))
-    put(root / "etc/group", "".join(f"{group}\n" for group in groups))
-    put(root / "etc/shadow", "".join(f"{account.name}:*:19000:0:99999:7:::\n" for account in accounts), 0o640)
+def _write_accounts(root: Path, accounts: tuple[Account, ...], own_groups: Sequence[str]) -> None:
+    # nix-users: Debian's Nix daemon serves nobody else
+    groups = ["root:x:0:", "daemon:x:1:", "tty:x:5:", "nixbld:x:30000:nixbld1,nixbld2", "nogroup:x:65534:", *own_groups]
+    shadows = [f"{account.name}:*:19000:0:99999:7:::" for account in accounts]
+    _merge_lines(root / "etc/passwd", [account.line for account in accounts])
+    _merge_lines(root / "etc/group", groups)
+    _merge_lines(root / "etc/shadow", shadows, 0o640)
+
+
+def _merge_lines(path: Path, lines: Sequence[str], mode: int = 0o644) -> None:
+    """Have these entries (by the name that they begin with) in an account file, and leave the others in it alone."""
+    names = {line.split(":")[0] for line in lines}
+    before = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in before if line.split(":")[0] not in names]
+    put(path, "".join(f"{line}\n" for line in (*lines, *kept)), mode)
 
 
 def _authorize(root: Path, account: Account, key: str) -> None:
@@ -227,11 +238,30 @@ def _shims(plan: HostPlan) -> Mapping[str, str]:
 
 def _write_init(root: Path, plan: HostPlan) -> None:
     own = root / OWN.relative_to("/")
-    put(own / "sysinit", _SYSINIT, 0o755)
-    put(own / "sshd", _SSHD, 0o755)
-    put(own / "nix-daemon", _NIX_DAEMON, 0o755)
+    for name, text in {"sysinit": _SYSINIT, "sshd": _SSHD, "nix-daemon": _NIX_DAEMON}.items():
+        put(own / name, text, 0o755)
+    if plan.base.init == "systemd":
+        _write_units(root)
+        return
     lines = [f"::sysinit:{OWN}/sysinit", f"::respawn:{OWN}/sshd", f"::respawn:{OWN}/nix-daemon", "::shutdown:/bin/true"]
     put(root / "etc/inittab", "".join(f"{line}\n" for line in lines))
+
+
+def _write_units(root: Path) -> None:
+    """Units of the host's own, below /usr: what is deployed may well replace /etc/systemd."""
+    units = root / "usr/lib/systemd/system"
+    put(units / "clanpy-lab-boot.service", _BOOT_UNIT)
+    put(units / "clanpy-lab-sshd.service", _SSHD_UNIT)
+    wants = units / "multi-user.target.wants"
+    wants.mkdir(exist_ok=True)
+    for name in ("clanpy-lab-boot.service", "clanpy-lab-sshd.service"):
+        if not (wants / name).is_symlink():
+            (wants / name).symlink_to(f"../{name}")
+    masks = root / "etc/systemd/system"
+    masks.mkdir(parents=True, exist_ok=True)
+    for name in _MASKED:
+        (masks / name).unlink(missing_ok=True)
+        (masks / name).symlink_to("/dev/null")
 
 
 _SYSINIT = """\
@@ -258,3 +288,31 @@ _NIX_DAEMON = """\
 #!/bin/sh
 exec nix-daemon > /dev/null 2> /var/log/nix-daemon.log
 """
+
+_BOOT_UNIT = f"""\
+[Unit]
+Description=Make the system that the profile names the running one
+Before=clanpy-lab-sshd.service nix-daemon.service
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={OWN}/sysinit
+"""
+
+_SSHD_UNIT = f"""\
+[Unit]
+Description=The way into this host
+After=network.target
+[Service]
+ExecStart={OWN}/sshd
+KillMode=process
+Restart=always
+RestartSec=0
+"""
+
+# What makes no sense without hardware, or would start a second sshd.
+_MASKED = (
+    "ssh.service", "ssh.socket", "sshd-keygen.service", "console-getty.service", "getty@tty1.service", "getty.target",
+    "systemd-networkd.service", "systemd-timesyncd.service", "systemd-resolved.service", "systemd-udevd.service",
+    "systemd-udev-trigger.service", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer",
+)  # fmt: skip
