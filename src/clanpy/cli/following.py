@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from clanpy.cli.context import ProgressMode, print_json_line, say, settings, uses_colour
+from clanpy.cli.context import ProgressMode, print_json_line, print_lines, say, settings, uses_colour
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.ui.jsonl import JsonRenderer
 from clanpy.ui.renderer import Renderer, make_renderer
@@ -35,8 +35,12 @@ def follow_run(
     *,
     as_json: bool,
     dry_run: bool = False,
+    paths: bool = False,
 ) -> int:
-    """Do a run, show it, and give its exit code. Ctrl-C once stops it politely, twice lets go of it."""
+    """Do a run, show it, and give its exit code. Ctrl-C once stops it politely, twice lets go of it.
+
+    With `paths` the store paths that it made are its data: they are printed on stdout.
+    """
     recorder = site.journal.begin()
     renderer = _renderer(ctx, as_json=as_json)
     try:
@@ -53,6 +57,8 @@ def follow_run(
             state=result.state, colour=colour, program=site.program, logs=logs, dry_run=dry_run
         ).lines():
             say(line)
+        if paths:
+            print_lines(host.system for host in result.state.hosts.values() if host.system)
     return result.exit_code
 
 

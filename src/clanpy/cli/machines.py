@@ -102,6 +102,52 @@ def update(
     raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))
 
 
+@app.command()
+def build(ctx: typer.Context, *, names: Names = None, tags: Tags = None, as_json: Json = False) -> None:
+    """Build machines here and touch none of them; prints the store paths."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    selection = verbs.Selection(names=names or (), tags=split_tags(tags))
+    raise typer.Exit(verbs.build(ctx, selection, verbs.How(as_json=as_json)))
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    *,
+    name: Name,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GENERATION|PATH",
+            help="Go back to this (default: what ran before what runs now)",
+            show_default=False,
+        ),
+    ] = None,
+    home: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="The standalone home of this account", show_default=False)
+    ] = None,
+    dry_run: DryRun = False,
+    wait_lock: WaitLock = True,
+    steal_lock: StealLock = False,
+    confirm_timeout: ConfirmWithin = 60.0,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    as_json: Json = False,
+) -> None:
+    """Take a machine back, under the same guard as going forward."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    how = verbs.How(
+        check=host_key_check,
+        dry_run=dry_run,
+        wait_lock=wait_lock,
+        steal_lock=steal_lock,
+        confirm_within=confirm_timeout,
+        as_json=as_json,
+    )
+    raise typer.Exit(verbs.rollback(ctx, name, how, to=to, account=home))
+
+
 @app.command("exec")
 def execute(
     ctx: typer.Context,

@@ -12,7 +12,8 @@ from clanpy.cli.asking import ask_first
 from clanpy.cli.context import KeyCheck, print_json, print_lines, settings, uses_colour
 from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
-from clanpy.deploy import RunResult, deploy
+from clanpy.deploy import RunResult, deploy, roll_back
+from clanpy.deploy import build as build_here
 from clanpy.deploy.execute import execute as execute_everywhere
 from clanpy.deploy.execute import execute_exit_code
 from clanpy.deploy.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
@@ -91,6 +92,37 @@ def update(ctx: typer.Context, selection: Selection, how: How) -> int:
 
     async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
         return await deploy(site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts)
+
+    return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
+
+
+def build(ctx: typer.Context, selection: Selection, how: How) -> int:
+    """`machines build`."""
+    site = how.site(ctx)
+    hosts = [machine.name for machine in selection.of(site)]
+
+    async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
+        return await build_here(site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts)
+
+    return follow_run(ctx, site, work, as_json=how.as_json, paths=True)
+
+
+def rollback(ctx: typer.Context, name: str, how: How, *, to: str | None, account: str | None) -> int:
+    """`machines rollback`."""
+    site = how.site(ctx)
+    (machine,) = select(site.fleet, [name])
+
+    async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
+        return await roll_back(
+            site.surroundings,
+            machine.name,
+            how.options(),
+            recorder,
+            to=to,
+            account=account,
+            sinks=sinks,
+            interrupts=interrupts,
+        )
 
     return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
 

@@ -12,8 +12,11 @@ from clanpy.deploy.building import Builder
 from clanpy.deploy.copying import Copier
 from clanpy.deploy.reach import Reach
 from clanpy.deploy.releases import Releases, find_nix
-from clanpy.deploy.run import Run, RunResult
+from clanpy.deploy.rollback import Rollback
+from clanpy.deploy.run import HostRun, Run, RunResult, Verdict
 from clanpy.deploy.update import Slots, Updater
+from clanpy.events import Outcome, Stage
+from clanpy.inventory import resolve
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from clanpy.events import Sink
     from clanpy.journal import Recorder
 
-__all__ = ["RunResult", "deploy"]
+__all__ = ["RunResult", "build", "deploy", "roll_back"]
 
 
 async def deploy(
@@ -43,13 +46,7 @@ async def deploy(
         JournalError: the journal can't be written. All else is the outcome of a host.
     """
     limits = Limits.derived(parallel=options.parallel)
-    run = Run(
-        command="update",
-        fleet=surroundings.fleet.meta.name,
-        recorder=recorder,
-        interrupts=interrupts or Interrupts(),
-        sinks=sinks,
-    )
+    run = _run("update", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
     releases = Releases(surroundings, names)
     async with Reach(surroundings.targets) as reach, asyncio.TaskGroup() as tasks:
@@ -67,3 +64,83 @@ async def deploy(
         result = await run.each(names, updater.update)
         making.cancel()
     return result
+
+
+async def build(
+    surroundings: Surroundings,
+    names: Sequence[str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Build machines here, and touch none of them.
+
+    Raises:
+        JournalError: the journal can't be written.
+    """
+    run = _run("build", surroundings, recorder, sinks, interrupts)
+    nix = find_nix(surroundings)
+    releases = Releases(surroundings, names)
+
+    async def build_one(host: HostRun) -> Verdict:
+        with host.stage(Stage.EVALUATE):
+            release = await releases.of(host.name)
+        with host.stage(Stage.BUILD):
+            await builder.build(host, release)
+        return Verdict(outcome=Outcome.BUILT, system=release.system.out)
+
+    async with asyncio.TaskGroup() as tasks:
+        making = tasks.create_task(releases.run(nix), name="releases")
+        builder = Builder(tasks, nix, surroundings.cache, Limits.derived().build)
+        result = await run.each(names, build_one)
+        making.cancel()
+    return result
+
+
+async def roll_back(
+    surroundings: Surroundings,
+    name: str,
+    options: Options,
+    recorder: Recorder,
+    *,
+    to: str | None = None,
+    account: str | None = None,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Take one machine back to what ran before, to a generation, or to a store path.
+
+    Raises:
+        JournalError: the journal can't be written.
+        ClanpyError: the machine's configuration is wrong.
+    """
+    run = _run("rollback", surroundings, recorder, sinks, interrupts)
+    async with Reach(surroundings.targets) as reach:
+        rollback = Rollback(
+            run=recorder.run,
+            surroundings=surroundings,
+            options=options,
+            reach=reach,
+            config=resolve(surroundings.fleet, name),
+            to=to,
+            account=account,
+        )
+        return await run.each([name], rollback.go)
+
+
+def _run(
+    command: str,
+    surroundings: Surroundings,
+    recorder: Recorder,
+    sinks: Sequence[Sink],
+    interrupts: Interrupts | None,
+) -> Run:
+    return Run(
+        command=command,
+        fleet=surroundings.fleet.meta.name,
+        recorder=recorder,
+        interrupts=interrupts or Interrupts(),
+        sinks=sinks,
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
@@ -35,12 +36,15 @@ class Batcher(Generic[_Q, _A]):
 
     Attributes:
         tasks: the group whose end is the end of all work.
+        patience: seconds that a batch, growing meanwhile, waits for the one before it to end. Then both work.
         work: answers all questions of a batch. What it raises, all that were not answered yet get.
     """
 
     tasks: asyncio.TaskGroup
     work: Callable[[Sequence[Asked[_Q, _A]]], Awaitable[None]]
+    patience: float = 0.0
     _waiting: list[Asked[_Q, _A]] = field(default_factory=list, init=False)
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def ask(self, question: _Q) -> _A:
         """The answer. When nobody of a batch waits any more, its work is cancelled."""
@@ -52,7 +56,25 @@ class Batcher(Generic[_Q, _A]):
 
     async def _batch(self) -> None:
         await asyncio.sleep(WINDOW)
-        batch, self._waiting = self._waiting, []
+        async with self._in_turn():
+            batch, self._waiting = self._waiting, []
+            await self._do([asked for asked in batch if not asked.future.cancelled()])
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        has_turn = False
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.patience):
+                    has_turn = await self._turn.acquire()
+            yield
+        finally:
+            if has_turn:
+                self._turn.release()
+
+    async def _do(self, batch: Sequence[Asked[_Q, _A]]) -> None:
+        if not batch:
+            return
         left = len(batch)
         working = asyncio.ensure_future(self.work(batch))
 

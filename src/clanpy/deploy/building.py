@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from clanpy.nix.program import NixProgram
     from clanpy.nix.release import Release
 
+# Nix processes that want the same derivation look for each other only every few seconds: one after the other is quicker, until
+# the first of them takes long.
+PATIENCE = 10.0
+
 _Question = tuple["HostRun", "Release"]
 _Answer = ClanpyError | None
 
@@ -37,7 +41,7 @@ class Builder:
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self._batcher = Batcher(self.tasks, self._work)
+        self._batcher = Batcher(self.tasks, self._work, patience=PATIENCE)
         self._slots = asyncio.Semaphore(self.at_once)
 
     async def build(self, host: HostRun, release: Release) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BULK_BYTES = 32 << 20  # from here on the bytes go around the event loop, in a process of their own
 ASK_SECONDS = 60.0
+PAUSES = (0.1, 0.4, 1.0)  # seconds: what was built is there a moment before Nix knows it
 FOLDERS = "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 _Question = tuple[str, ...]
@@ -73,13 +74,20 @@ class Copier:
         return f"{counted(len(missing), 'path')}, {size(total)}"
 
     async def _closures(self, batch: Sequence[Asked[_Question, _Answer]]) -> None:
-        assert not isinstance(self.nix, ClanpyError)
-        try:
-            known: _Answer = await closures(sorted({path for asked in batch for path in asked.question}), self.nix)
-        except ClanpyError as error:
-            known = error
+        known = await self._known(sorted({path for asked in batch for path in asked.question}))
         for asked in batch:
             asked.answer(known)
+
+    async def _known(self, paths: Sequence[str]) -> _Answer:
+        assert not isinstance(self.nix, ClanpyError)
+        for pause in (*PAUSES, None):
+            try:
+                return await closures(paths, self.nix)
+            except ClanpyError as error:
+                if pause is None:
+                    return error
+            await asyncio.sleep(pause)
+        raise AssertionError
 
 
 async def _missing(conn: Connection, facts: HostFacts, paths: Sequence[str]) -> list[str]:

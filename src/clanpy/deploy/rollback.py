@@ -1,0 +1,111 @@
+"""Going back because somebody asks, under the same guard as going forward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clanpy.activation import Activation, generations, lock, way_back
+from clanpy.activation.rollback import Return
+from clanpy.deploy.activate import Guarded
+from clanpy.deploy.errors import NoSystemError
+from clanpy.deploy.reach import Reach, facts_of
+from clanpy.deploy.run import Verdict
+from clanpy.events import Outcome, Stage
+
+
+if TYPE_CHECKING:
+    from clanpy.activation import HostFacts, LockInfo
+    from clanpy.deploy.options import Options, Surroundings
+    from clanpy.deploy.run import HostRun
+    from clanpy.inventory.model import HostConfig
+    from clanpy.ssh import Connection
+
+ASK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollback:
+    """Takes a host back.
+
+    Attributes:
+        to: the number of a generation, or a store path that is on the host; None: what ran before what runs now.
+        account: whose standalone home; None: the system.
+    """
+
+    run: str
+    surroundings: Surroundings
+    options: Options
+    reach: Reach
+    config: HostConfig
+    to: str | None = None
+    account: str | None = None
+
+    async def go(self, host: HostRun) -> Verdict:
+        """Do it.
+
+        Raises:
+            NoWayBackError, NoSystemError: there is nothing to go back to.
+            ClanpyError: it could not be done.
+        """
+        async with self.reach.connected(host.name) as conn:
+            with host.stage(Stage.CONNECT):
+                facts = await facts_of(conn, self.config)
+                goal = await self._goal(conn, facts)
+            now = self._now(facts)
+            host.previous = now
+            if goal.path == now:
+                return Verdict(outcome=Outcome.UNCHANGED, system=now, previous=now)
+            host.note(f"{now or 'nothing'} → {goal.path}")
+            if self.options.dry_run:
+                return Verdict(outcome=Outcome.PLANNED, system=now, previous=now)
+            await self._activate(host, conn, goal)
+            return Verdict(outcome=Outcome.CONFIRMED, system=goal.path, previous=now)
+
+    def _now(self, facts: HostFacts) -> str | None:
+        if self.account is None:
+            return facts.running
+        home = facts.homes.get(self.account)
+        return (home.running or home.profile) if home else None
+
+    async def _goal(self, conn: Connection, facts: HostFacts) -> Return:
+        slot = "system" if self.account is None else f"home.{self.account}"
+        if self.to is None:
+            return way_back(facts, slot=slot)
+        if self.to.isdigit():
+            known = await generations(conn, self.account, elevate=self.account is not None)
+            return way_back(facts, slot=slot, generation=int(self.to), known=known)
+        there = await conn.run(["test", "-x", f"{self.to}/activate"], timeout=ASK_SECONDS, elevate=True)
+        if not there.ok:
+            raise NoSystemError(
+                f"{self.to} is nothing that {facts.host} can activate",
+                hint="name a generation, or a system's store path",
+            )
+        return Return(path=self.to.rstrip("/"), generation=None)
+
+    async def _activate(self, host: HostRun, conn: Connection, goal: Return) -> None:
+        owner = self.surroundings.lock_owner(self.run, "rollback")
+        activation = Activation(
+            run=self.run,
+            class_=self.config.machine.class_ if self.account is None else "home",
+            new=goal.path,
+            generation=goal.generation,
+            owner=owner,
+            account=self.account,
+            confirm_within=self.options.confirm_within,
+            activate_within=self.options.activate_within,
+        )
+
+        def waiting(holder: LockInfo) -> None:
+            host.note(f"waiting for {holder}", level="warning")
+
+        held = lock(conn, owner, wait=self.options.lock_wait, steal=self.options.steal_lock, on_wait=waiting)
+        async with held as token:
+            with host.committed():
+                await Guarded(
+                    host=host,
+                    dialer=self.reach.dialer,
+                    targets=self.reach.ways(host.name),
+                    conn=conn,
+                    activation=activation,
+                ).run(token)
