@@ -118,47 +118,39 @@ let
         };
         verbose = lib.mkEnableOption "verbose output";
       };
-      config = lib.mkIf (cfg.users != { }) (
-        lib.mkMerge [
-          {
-            users.users = builtins.mapAttrs (_: u: { packages = lib.mkIf cfg.useUserPackages u.home.packages; }) cfg.users;
-          }
-          (lib.optionalAttrs true {
-            systemd.services = lib.mkIf (!darwin) (
-              lib.mapAttrs' (
-                name: _:
-                lib.nameValuePair "home-manager-${name}" {
-                  description = "Home Manager environment for ${name}";
-                  wantedBy = [ "multi-user.target" ];
-                  after = [ "nix-daemon.socket" ];
-                  environment.HOME_MANAGER_BACKUP_EXT = cfg.backupFileExtension;
-                  serviceConfig = {
-                    User = name;
-                    Type = "oneshot";
-                    RemainAfterExit = "yes";
-                    ExecStart = "${packageOf name}/activate --driver-version 1";
-                  };
-                }
-              ) cfg.users
-            );
-            system.activationScripts = lib.mkIf darwin {
-              homes = {
-                deps = [
-                  "users"
-                  "etc"
-                ];
-                text = lib.concatLines (
-                  map (
-                    name:
-                    "echo 'Activating home-manager configuration for ${name}'\nsudo -u ${name} --set-home env USER=${name} ${backup}${packageOf name}/activate --driver-version 1"
-                  ) (builtins.attrNames cfg.users)
-                );
+      config = lib.mkIf (cfg.users != { }) {
+        users.users = lib.mkIf cfg.useUserPackages (builtins.mapAttrs (_: u: { inherit (u.home) packages; }) cfg.users);
+        systemd.services = lib.mkIf (!darwin) (
+          lib.mapAttrs' (
+            name: _:
+            lib.nameValuePair "home-manager-${name}" {
+              description = "Home Manager environment for ${name}";
+              wantedBy = [ "multi-user.target" ];
+              after = [ "nix-daemon.socket" ];
+              environment.HOME_MANAGER_BACKUP_EXT = cfg.backupFileExtension;
+              serviceConfig = {
+                User = name;
+                Type = "oneshot";
+                RemainAfterExit = "yes";
+                ExecStart = "${packageOf name}/activate --driver-version 1";
               };
-              postActivation.deps = [ "homes" ];
-            };
-          })
-        ]
-      );
+            }
+          ) cfg.users
+        );
+        system.activationScripts = lib.mkIf darwin {
+          homes = {
+            deps = [
+              "users"
+              "etc"
+            ];
+            text = lib.concatMapStrings (name: ''
+              echo 'Activating home-manager configuration for ${name}'
+              sudo -u ${name} --set-home env USER=${name} ${backup}${packageOf name}/activate --driver-version 1
+            '') (builtins.attrNames cfg.users);
+          };
+          postActivation.deps = [ "homes" ];
+        };
+      };
     };
 in
 {
