@@ -82,7 +82,12 @@ def artifacts(release: Release) -> tuple[Artifact, ...]:
 
 def missing(release: Release) -> list[Artifact]:
     """What of a machine is not built."""
-    return [artifact for artifact in artifacts(release) if not Path(artifact.out).exists()]
+    return [artifact for artifact in artifacts(release) if not is_built(artifact.out)]
+
+
+def is_built(out: str) -> bool:
+    """Whether an output is there and known to the store: until it is, Nix keeps a lock beside it."""
+    return Path(out).exists() and not Path(f"{out}.lock").exists()
 
 
 @dataclass
@@ -123,10 +128,10 @@ class _Run:
         command = ["nix-store", "--realise", "--keep-going", "--verbose", *FLAGS, *numbers, *drvs]
         done = await self.nix.run(command, on_line=self._hear)
         for host, release in list(self.waiting.items()):
-            if missing(release):
-                self.results[host] = self._error(release, done.status)
-            else:
+            if all(Path(a.out).exists() for a in artifacts(release)):
                 self._finish(host)
+            else:
+                self.results[host] = self._error(release, done.status)
 
     @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:

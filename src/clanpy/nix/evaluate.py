@@ -19,7 +19,7 @@ from clanpy.errors import ClanpyError
 from clanpy.nix.errors import evaluation_error
 from clanpy.nix.files import write_atomically
 from clanpy.nix.literals import quote
-from clanpy.nix.program import NixProgram
+from clanpy.nix.program import NixProgram, one_error
 from clanpy.nix.release import Artifact, Release, Source
 from clanpy.nix.render import to_json
 from clanpy.nix.source import manifest, origins
@@ -68,13 +68,14 @@ async def evaluate(
         finally:
             results.put_nowait(None)
 
-    async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(run())
-        try:
-            while (result := await results.get()) is not None:
-                yield result
-        finally:
-            running.cancel()
+    with one_error():
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(run())
+            try:
+                while (result := await results.get()) is not None:
+                    yield result
+            finally:
+                running.cancel()
 
 
 async def evaluate_each(
@@ -130,9 +131,10 @@ class _Evaluation:
     limit: asyncio.Semaphore
 
     async def run(self, groups: Iterable[Sequence[Source]]) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for group in groups:
-                tasks.create_task(self._alone(group[0]) if len(group) == 1 else self._together(group))
+        with one_error():
+            async with asyncio.TaskGroup() as tasks:
+                for group in groups:
+                    tasks.create_task(self._alone(group[0]) if len(group) == 1 else self._together(group))
 
     async def _together(self, group: Sequence[Source]) -> None:
         async with self.limit:

@@ -13,10 +13,11 @@ import os
 import re
 import shutil
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clanpy.errors import ClanpyError
 from clanpy.nix.errors import NixCommandError, NixMissingError, tail
 from clanpy.nix.files import write_atomically
 from clanpy.nix.render import to_json
@@ -167,6 +168,21 @@ class NixProgram:
         if found is None:
             raise NixMissingError(f"there is no {name} beside {self.path}")
         return [found, *arguments]
+
+
+@contextlib.contextmanager
+def one_error() -> Iterator[None]:
+    """Around a task group: if all that went wrong in it are errors for users, the first one goes on by itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        _, others = group.split(ClanpyError)
+        if others is not None:
+            raise
+        first: BaseException = group
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from None
 
 
 async def _read(stream: asyncio.StreamReader | None, on_line: Callable[[str], None] | None = None) -> str:
