@@ -10,7 +10,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from clanpy.ssh.errors import SshError
 
 # A socket's path is limited by the kernel: 104 bytes on macOS, 108 on Linux, and a zero byte is among them.
 MAX_PATH = 103
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 2.0
 
 
 class Bridge:
@@ -34,6 +34,7 @@ class Bridge:
         received: bytes that came from the host so far.
         connections: how many connections are open.
         failures: what went wrong with the remote commands so far.
+        settle: waits until `failures` has what the ends of connections so far have to tell.
     """
 
     def __init__(self, host: str, command: str, path: Path, on_sent: Callable[[int], None]) -> None:
@@ -45,6 +46,7 @@ class Bridge:
         self.connections = 0
         self.failures: list[SshError] = []
         self._on_sent = on_sent
+        self.settle: Callable[[], Awaitable[None]] = self.wait_for_end
         self._news = asyncio.Event()
 
     def __fspath__(self) -> str:
@@ -85,9 +87,13 @@ class Bridge:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                while self.connections and not self.failures:
-                    await self.news(None)
+                await self.settle()
         return self.failures[0] if self.failures else error
+
+    async def wait_for_end(self) -> None:
+        """Wait until every connection has ended, or one has failed."""
+        while self.connections and not self.failures:
+            await self.news(None)
 
 
 @contextmanager

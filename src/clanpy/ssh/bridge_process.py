@@ -61,55 +61,88 @@ async def serving(bridge: Bridge, order: Order, ask: AskPassword | None) -> Asyn
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", WORKER, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
     )
-    ready = asyncio.Event()
+    worker = _Worker(process, bridge, ask)
+    bridge.settle = worker.settle
     try:
         async with background() as tasks:
-            reports = tasks.start(_read_reports(process, bridge, ready, ask))
-            assert process.stdin is not None
-            process.stdin.write(order.to_bytes())
-            await ready.wait()
+            reports = tasks.start(worker.read_reports())
+            worker.write(order.to_bytes())
+            await worker.ready.wait()
             if bridge.failures:
                 raise bridge.failures[0]
             yield
-            process.stdin.close()
+            worker.dismiss()
             await asyncio.wait((reports,), timeout=order.timeouts.close)
     finally:
+        worker.dismiss()
         await _end(process, order.timeouts.close)
 
 
-async def _read_reports(process: Process, bridge: Bridge, ready: asyncio.Event, ask: AskPassword | None) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    async for line in process.stdout:
-        report = json.loads(line)
-        if "ask" in report and ask is not None:
-            process.stdin.write(f"{await ask()}\n".encode())
-            continue
-        _take(report, bridge)
-        ready.set()
-    if not process.stdin.is_closing():
-        error = last_lines((await process.stderr.read()).decode(errors="replace"))
-        bridge.failures.append(ConnectionLostError(f"the bridge to {bridge.host} has ended by itself", details=error))
-        ready.set()
+class _Worker:
+    """The worker as seen from here."""
 
+    def __init__(self, process: Process, bridge: Bridge, ask: AskPassword | None) -> None:
+        self.ready = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._process = process
+        self._bridge = bridge
+        self._ask = ask
+        self._dismissed = False
 
-def _take(report: dict[str, Any], bridge: Bridge) -> None:
-    match report:
-        case {"sent": int(sent), "received": int(received), "connections": int(connections)}:
-            bridge.count_sent(sent - bridge.sent)
-            bridge.count_received(received - bridge.received)
-            while bridge.connections < connections:
-                bridge.opened()
-            while bridge.connections > connections:
-                bridge.closed()
-        case {"failure": dict(failure)}:
-            bridge.failures.append(revive(failure))
+    def write(self, data: bytes) -> None:
+        """Hand something to the worker; whether it still lives is seen elsewhere."""
+        assert self._process.stdin is not None
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(data)
+
+    def tell(self, word: str, value: str = "") -> None:
+        """Send one line: `settle`, or the `password`."""
+        self.write(json.dumps({word: value}).encode() + b"\n")
+
+    def dismiss(self) -> None:
+        """The worker may end: its standard input does."""
+        assert self._process.stdin is not None
+        self._dismissed = True
+        self._process.stdin.close()
+
+    async def settle(self) -> None:
+        """Wait until the worker has told all there is to tell."""
+        self._settled.clear()
+        self.tell("settle")
+        await self._settled.wait()
+
+    async def read_reports(self) -> None:
+        """Take in reports until the worker ends."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        async for line in self._process.stdout:
+            report = json.loads(line)
+            if "ask" in report and self._ask is not None:
+                self.tell("password", await self._ask())
+                continue
+            self._take(report)
+            self.ready.set()
+        if not self._dismissed and not self._bridge.failures:
+            said = last_lines((await self._process.stderr.read()).decode(errors="replace"))
+            told = f"the bridge to {self._bridge.host} has ended by itself"
+            self._bridge.failures.append(ConnectionLostError(told, details=said))
+        self.ready.set()
+        self._settled.set()
+
+    def _take(self, report: dict[str, Any]) -> None:
+        bridge = self._bridge
+        match report:
+            case {"sent": int(sent), "received": int(received), "connections": int(connections)}:
+                bridge.count_sent(sent - bridge.sent)
+                bridge.count_received(received - bridge.received)
+                bridge.connections = connections
+            case {"failure": dict(failure)}:
+                bridge.failures.append(revive(failure))
+            case {"settled": _}:
+                self._settled.set()
 
 
 async def _end(process: Process, seconds: float) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
     try:
         async with asyncio.timeout(seconds):
             await process.wait()

@@ -6,9 +6,11 @@ import asyncio
 import json
 import pickle
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from clanpy.ssh.background import background
+from clanpy.ssh.bridge import SETTLE_SECONDS
 from clanpy.ssh.dial import Dialer
 from clanpy.ssh.errors import SshError
 
@@ -26,18 +28,52 @@ async def work(order: Order) -> int:
     master = await _Master.listening()
     try:
         async with (
+            background() as tasks,
             Dialer(timeouts=order.timeouts, ask_password=master.ask if order.may_ask else None) as dialer,
             dialer.connect(order.target) as connection,
             connection.bridge(order.command, elevate=order.elevate, as_user=order.as_user, path=order.path) as bridge,
-            background() as tasks,
         ):
-            tasks.start(_report(bridge))
-            await master.gone()
-            _tell_progress(bridge)
+            reports = _Reports(bridge)
+            tasks.start(reports.run())
+            await master.attend(reports)
+            reports.tell_news()
     except SshError as error:
         _tell(failure=error.to_dict())
         return 1
     return 0
+
+
+class _Reports:
+    """What the other process is told about the bridge: what has changed since the last time."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+        self._told: tuple[int, int, int] | None = None
+        self._failures = 0
+
+    async def run(self) -> None:
+        """Tell news as they come, progress not more often than anybody can read it."""
+        while True:
+            self.tell_news()
+            await self._bridge.news(REPORT_SECONDS)
+
+    async def settle(self) -> None:
+        """Tell what the ends of connections bring, and that it was all."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._bridge.settle()
+        self.tell_news()
+        _tell(settled=True)
+
+    def tell_news(self) -> None:
+        """Failures first: they explain why a connection is gone."""
+        bridge = self._bridge
+        for error in bridge.failures[self._failures :]:
+            _tell(failure=error.to_dict())
+        self._failures = len(bridge.failures)
+        if (now := (bridge.sent, bridge.received, bridge.connections)) != self._told:
+            _tell(sent=bridge.sent, received=bridge.received, connections=bridge.connections)
+            self._told = now
 
 
 class _Master:
@@ -54,33 +90,19 @@ class _Master:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
         return cls(reader)
 
-    async def gone(self) -> None:
-        """Wait until standard input ends; answers come in on the way."""
+    async def attend(self, reports: _Reports) -> None:
+        """Do what is asked until standard input ends."""
         async for line in self._lines:
-            self._answers.put_nowait(line.decode().removesuffix("\n"))
+            match json.loads(line):
+                case {"password": str(password)}:
+                    self._answers.put_nowait(password)
+                case {"settle": _}:
+                    await reports.settle()
 
     async def ask(self, target: Target) -> str:
         """The password for sudo on a target."""
         _tell(ask="password")
         return await self._answers.get()
-
-
-async def _report(bridge: Bridge) -> None:
-    """Tell what has changed: failures first, because they explain why a connection is gone."""
-    told: tuple[int, int, int] | None = None
-    failures = 0
-    while True:
-        for error in bridge.failures[failures:]:
-            _tell(failure=error.to_dict())
-            failures += 1
-        if (now := (bridge.sent, bridge.received, bridge.connections)) != told:
-            _tell_progress(bridge)
-            told = now
-        await bridge.news(REPORT_SECONDS)
-
-
-def _tell_progress(bridge: Bridge) -> None:
-    _tell(sent=bridge.sent, received=bridge.received, connections=bridge.connections)
 
 
 def _tell(**report: Any) -> None:
