@@ -127,16 +127,20 @@ class _Run:
         numbers = ["--max-jobs", str(limits.jobs), "--cores", str(limits.cores)]
         command = ["nix-store", "--realise", "--keep-going", "--verbose", *FLAGS, *numbers, *drvs]
         done = await self.nix.run(command, on_line=self._hear)
-        for host, release in list(self.waiting.items()):
-            if all(Path(a.out).exists() for a in artifacts(release)):
-                self._finish(host)
-            else:
-                self.results[host] = self._error(release, done.status)
+        for release in list(self.waiting.values()):
+            self._settle(release, done.status)
 
     @cached_property
     def users(self) -> Mapping[str, tuple[str, ...]]:
         """For each derivation the machines that need it; worked out when the first one is built."""
         return self.derivations.users({r.host: [a.drv for a in artifacts(r)] for r in self.releases})
+
+    def _settle(self, release: Release, status: int) -> None:
+        """Say how it ended for a machine, now that Nix is done."""
+        if all(Path(artifact.out).exists() for artifact in artifacts(release)):
+            self._finish(release.host)
+        else:
+            self.results[release.host] = self._error(release, status)
 
     def _finish(self, host: str) -> None:
         self.waiting.pop(host, None)
