@@ -28,6 +28,7 @@ from clanpy.activation import (
     preview,
     result,
     revert,
+    settle,
     start,
 )
 
@@ -417,8 +418,8 @@ async def test_only_the_last_runs_are_kept_and_always_the_way_back(one: Machine)
     for number in range(1, 4):
         await to_the_end(one, activation(bad, f"run-{number}", keep=2))
     assert {path.name for path in (one.vault / "runs").iterdir()} == {"run-2", "run-3"}
-    assert {path.name for path in one.roots.iterdir()} == {"run-2", "run-3", "back"}
-    assert str((one.roots / "back/system").readlink()) == zero
+    assert {path.name for path in one.roots.iterdir()} == {"run-2", "run-3", ".back"}
+    assert str((one.roots / ".back/system").readlink()) == zero
     assert (await gather(one.conn)).ways_back["system"].path == zero
 
 
@@ -434,3 +435,22 @@ async def test_the_whole_way_takes_few_round_trips(one: Machine) -> None:
         assert (await confirm(one.conn, id_)).outcome is CONFIRMED
     assert one.conn.round_trips == 5
     assert (await gather(one.conn)).differs(Wanted(system=new)) == ()
+
+
+async def test_what_was_cut_off_is_settled_before_anything_new(one: Machine) -> None:
+    """Or else the half of something would become what is gone back to."""
+    old, half, new = one.add("old"), one.add("half"), one.add("new")
+    one.install(old)
+    await to_the_question(one, activation(half))
+    os.kill(int(one.state("run-1")["pid"]), signal.SIGKILL)
+    refused = await to_the_end(one, activation(new, "run-2"))
+    assert (refused.outcome, refused.why) == (FAILED, "the run before was cut off and has to be recovered first")
+    async with lock(one.conn, owner("run-3")) as held:
+        facts = await gather(one.conn)
+        (settled,) = await settle(one.conn, facts, held=held)
+    assert (settled.id, settled.outcome, settled.why) == ("run-1", ROLLED_BACK, "its guard was killed")
+    assert one.running == old
+    trips = one.conn.round_trips
+    assert await settle(one.conn, await gather(one.conn)) == ()
+    assert one.conn.round_trips == trips + 1
+    assert (await to_the_end(one, activation(new, "run-4"))).outcome is CONFIRMED

@@ -14,7 +14,7 @@ from clanpy.activation.errors import (
     UnknownRunError,
 )
 from clanpy.activation.facts import Boot, HomeFacts, HostFacts, Question, RunRecord, Wanted, WayBack, gather
-from clanpy.activation.guard import confirm, follow, guard_text, preview, recover, result, revert, start
+from clanpy.activation.guard import confirm, follow, guard_text, preview, recover, result, revert, settle, start
 from clanpy.activation.lock import HeldLock, LockInfo, LockOwner, lock
 from clanpy.activation.model import (
     Activation,
@@ -66,6 +66,7 @@ __all__ = [
     "recover",
     "result",
     "revert",
+    "settle",
     "start",
     "status_text",
     "way_back",

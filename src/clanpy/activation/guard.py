@@ -25,6 +25,7 @@ from clanpy.activation.wire import Said, check_run, hundredths, number, read
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from clanpy.activation.facts import HostFacts
     from clanpy.activation.lock import HeldLock
     from clanpy.activation.scripts import Value
     from clanpy.activation.wire import Host
@@ -74,6 +75,22 @@ async def recover(conn: Host, id_: str, *, held: HeldLock | None = None, elevate
         conn, "recover", check_run(id_), spec=assignments({"token": token}), public="", elevate=elevate
     )
     _check_launched(conn.host, id_, said)
+
+
+async def settle(
+    conn: Host, facts: HostFacts, *, held: HeldLock | None = None, elevate: bool = True
+) -> tuple[ActivationResult, ...]:
+    """Recover whatever is left over on a host, and wait for it: to be done with the lock in hand, before anything new is started.
+
+    Nothing is left over as a rule, and then this takes no round trip. Raises what `recover` does.
+    """
+    results: list[ActivationResult] = []
+    for run in facts.left_over:
+        await recover(conn, run.id, held=held, elevate=elevate)
+        async for _ in follow(conn, run.id, elevate=elevate):
+            pass
+        results.append(await result(conn, run.id, elevate=elevate))
+    return tuple(results)
 
 
 async def follow(

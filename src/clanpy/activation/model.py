@@ -148,6 +148,7 @@ _REASONS = {
     "commit_failed": "profile or boot entry could not be set",
     "not_recorded": "the way back could not be recorded (is the disk full?)",
     "locked": "another run holds the lock",
+    "left_over": "the run before was cut off and has to be recovered first",
     "interrupted": "its guard was killed",
     "rebooted": "the host was rebooted before the end",
 }

@@ -84,7 +84,7 @@ def way_back(
     if recorded is None or not recorded.path:
         raise NoWayBackError(
             f"nothing is recorded on {facts.host} that {slot} could go back to",
-            hint="name a generation: clanpy machines rollback NAME --generation N",
+            hint="name a generation: clanpy machines rollback NAME --to N",
         )
     # The recorded generation is of the profile, which need not have held what ran.
     same = recorded.profile == recorded.path

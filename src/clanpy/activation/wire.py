@@ -77,7 +77,7 @@ def check_run(run: str) -> str:
     Raises:
         ActivationError: it can't.
     """
-    if not _NAME.fullmatch(run) or run == "back":
+    if not _NAME.fullmatch(run):
         raise ActivationError(f"{run!r} can't be the id of a run", hint="letters, digits, '.', '_' and '-', at most 96")
     return run
 

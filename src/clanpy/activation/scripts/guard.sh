@@ -82,14 +82,13 @@ finish() { # OUTCOME REASON
   rm -f "$dir/reserve"
   step finishing
   guard_unlock
-  printf '%s\n' "outcome=$outcome" "reason=$why" "code=$code" "running=$(running)" "finished=$(date +%s)" | put "$dir/result"
   forget_old
-  [ ! -e "$dir/job.plist" ] || launchctl bootout "system/org.clanpy.$id"
+  printf '%s\n' "outcome=$outcome" "reason=$why" "code=$code" "running=$(running)" "finished=$(date +%s)" | put "$dir/result"
   exit 0
 }
 
-forget_old() { # of the runs of this slot that have ended, all but the last $keep
-  _kept=0
+forget_old() { # of the runs of this slot that have ended, all but the last $keep, with this one
+  _kept=1
   # shellcheck disable=SC2012 # the names are run ids, which have no white space
   ls -1t "$vault/runs" | while IFS= read -r _run; do
     [ -e "$vault/runs/$_run/result" ] || continue
@@ -142,7 +141,7 @@ commit() {
     boot_entry "$new" || roll_back commit_failed
   fi
   if [ -n "$previous" ] && [ "$previous" != "$(resolve "$live")" ]; then # where an operator's "back" leads from now on
-    keep_path back "$slot" "$previous" && put "$vault/back.$slot" <"$dir/previous"
+    keep_path .back "$slot" "$previous" && put "$vault/back.$slot" <"$dir/previous"
   fi
   finish confirmed ''
 }
@@ -170,8 +169,13 @@ roll_back() { # REASON
 
 go() {
   step starting || exit
-  : >"$dir/alive"
-  guard_lock || finish failed locked
+  guard_lock
+  locked=$?
+  : >"$dir/alive" # from here on the one who started us may go
+  [ "$locked" = 0 ] || finish failed locked
+  read -r latest 2>/dev/null <"$vault/latest.$slot" || latest=$id
+  # What runs may be the half of something: it must not become what is gone back to.
+  [ -e "$vault/runs/$latest/result" ] || ! [ -d "$vault/runs/$latest" ] || [ "$latest" = "$id" ] || finish failed left_over
   echo "$id" | put "$vault/latest.$slot" || finish failed not_recorded
   record || finish failed not_recorded
   step recorded || finish failed not_recorded

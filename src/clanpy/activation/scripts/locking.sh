@@ -63,16 +63,20 @@ lock_text() { # PID TOKEN KIND(controller|guard)
 # nobody comes between the activations of one run. From the guard: id token and what lock_text wants.
 guard_lock() {
   mkdir -p "$locks" && lock_text $$ "$id.guard.$$" guard >"$locks/mine.$$" || return
-  lock_find
-  if [ -n "$token" ] && [ "$top" -gt 0 ] && [ "$(field "$locks/lock.$top" token)" = "$token" ]; then
-    cp "$locks/lock.$top" "$locks/back.$$" # the controller's: it gets it back
-  elif lock_is_held; then
-    sed 's/^/clanpy: the lock is held: /' "$_lock"
-    rm -f "$locks/mine.$$"
-    return 1
-  fi
-  lock_publish "$locks/mine.$$"
-  _status=$?
+  _status=1 _tries=0
+  while [ "$_status" != 0 ] && [ "$_tries" -lt 100 ]; do # the controller may let go of it at this very moment
+    _tries=$((_tries + 1))
+    lock_find
+    rm -f "$locks/back.$$"
+    if [ -n "$token" ] && [ "$top" -gt 0 ] && [ "$(field "$locks/lock.$top" token)" = "$token" ]; then
+      cp "$locks/lock.$top" "$locks/back.$$" # it is the controller's, who gets it back
+    elif lock_is_held; then
+      sed 's/^/clanpy: the lock is held: /' "$_lock"
+      break
+    fi
+    lock_publish "$locks/mine.$$"
+    _status=$?
+  done
   rm -f "$locks/mine.$$"
   return "$_status"
 }

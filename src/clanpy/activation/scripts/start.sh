@@ -26,37 +26,20 @@ under_systemd() {
   systemd-run --unit="clanpy-$id" --description="clanpy activation $id" --collect --quiet --no-ask-password \
     --property=OOMScoreAdjust=-900 "$sh" "$dir/guard" "$mode" "$dir" </dev/null >>"$dir/log" 2>&1 && say "under=systemd"
 }
-under_launchd() {
-  [ "$(uname -s)" = Darwin ] && [ "$(id -u)" = 0 ] && has launchctl || return 1
-  plist_text "$dir" | put "$dir/job.plist" || return 1
-  if launchctl bootstrap system "$dir/job.plist" </dev/null >>"$dir/log" 2>&1; then
-    say "under=launchd"
-  else
-    rm -f "$dir/job.plist"
-    return 1
-  fi
-}
-plist_text() { # DIR
-  cat <<END
-<?xml version="1.0" encoding="UTF-8"?>
-<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
-<plist version="1.0"><dict>
-<key>Label</key><string>org.clanpy.$id</string>
-<key>ProgramArguments</key>
-<array><string>$sh</string><string>$1/guard</string><string>$mode</string><string>$1</string></array>
-<key>RunAtLoad</key><true/><key>LaunchOnlyOnce</key><true/><key>AbandonProcessGroup</key><true/>
-</dict></plist>
-END
-}
-detached() { # a session of its own: neither a hangup nor the end of our process group reaches it
+# A session of its own, or at least a process group: neither a hangup nor the end of ours reaches it. On macOS this is better than a
+# job of launchd: such a job would lack the rights to files and apps that the system's owner has given to logins over SSH.
+detached() {
   if has setsid; then
     setsid "$sh" "$dir/guard" "$mode" "$dir" </dev/null >/dev/null 2>&1 &
+  elif has perl; then
+    perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$sh" "$dir/guard" "$mode" "$dir" </dev/null >/dev/null 2>&1 &
   else
-    nohup perl -e 'use POSIX; POSIX::setsid(); exec @ARGV' "$sh" "$dir/guard" "$mode" "$dir" </dev/null >/dev/null 2>&1 &
+    set -m
+    "$sh" "$dir/guard" "$mode" "$dir" </dev/null >/dev/null 2>&1 &
   fi
   say "under=session"
 }
-under_systemd || under_launchd || detached
+under_systemd || detached
 
 # It has begun when it has written its state, and not before.
 waited=0
