@@ -45,7 +45,7 @@ from clanpy.events import (
 
 RUN_ID = re.compile(r"\d{6}-\d{6}-[a-z2-7]{2}")
 CHANGING = frozenset({Stage.ACTIVATE, Stage.PROFILE, Stage.ROLLBACK})
-ATTEMPTED = frozenset({Outcome.CONFIRMED, Outcome.FAILED, Outcome.ROLLED_BACK})
+SYNCED = frozenset({Outcome.CONFIRMED, Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.CANCELLED})
 RUNS_READ = 200  # how far back `last_deployments` looks
 
 
@@ -143,7 +143,7 @@ class Journal:
             if not wanted:
                 break
             for name, host in self.read(run).hosts.items():
-                if name in wanted and host.outcome in ATTEMPTED and host.when is not None:
+                if name in wanted and host.attempted and host.outcome is not None and host.when is not None:
                     found[name] = Deployment(run=run, when=host.when, outcome=host.outcome, system=host.system)
                     wanted.discard(name)
         return found
@@ -215,7 +215,7 @@ class Recorder:
 def _matters(fact: Fact) -> bool:
     """Whether an event has to be on the disk before anything else happens."""
     if isinstance(fact, HostFinished):
-        return fact.outcome in ATTEMPTED
+        return fact.outcome in SYNCED
     return isinstance(fact, (RunStarted, RunFinished)) or (isinstance(fact, StageStarted) and fact.stage in CHANGING)
 
 
@@ -280,9 +280,13 @@ def is_alive(folder: Path) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class HostState:
-    """Where a host stands in a run: the stage it entered last, and how it ended (None: it has not)."""
+    """Where a host stands in a run: the stage it entered last, and how it ended (None: it has not).
+
+    `attempted`: it was to be changed, whatever came of it.
+    """
 
     stage: Stage | None = None
+    attempted: bool = False
     finished_stages: tuple[Stage, ...] = ()
     outcome: Outcome | None = None
     when: str | None = None
@@ -369,6 +373,7 @@ def _fold_host(host: HostState, event: Mapping[str, Any]) -> None:
     match event.get("event"):
         case StageStarted.name:
             host.stage = Stage(event["stage"])
+            host.attempted = host.attempted or host.stage in CHANGING
         case StageFinished.name if event["ok"]:
             host.finished_stages = (*host.finished_stages, Stage(event["stage"]))
         case HostFinished.name:

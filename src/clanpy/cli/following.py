@@ -64,7 +64,14 @@ def follow_run(
 
 def document(result: RunResult, *, dry_run: bool) -> dict[str, Any]:
     """The result of a run as JSON: the last line of `--json`."""
-    return {**result.state.to_dict(), "schema": RUN_SCHEMA, "dry_run": dry_run, "exit_code": int(result.exit_code)}
+    return {
+        **result.state.to_dict(),
+        "schema": RUN_SCHEMA,
+        "dry_run": dry_run,
+        "exit_code": int(result.exit_code),
+        "round_trips": dict(result.round_trips),
+        "nix_processes": result.nix_processes,
+    }
 
 
 def _renderer(ctx: typer.Context, *, as_json: bool) -> Renderer:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clanpy.deploy.building import Builder
@@ -15,6 +16,7 @@ from clanpy.deploy.releases import Releases, find_nix
 from clanpy.deploy.rollback import Rollback
 from clanpy.deploy.run import HostRun, Run, RunResult, Verdict
 from clanpy.deploy.update import Slots, Updater
+from clanpy.errors import ClanpyError
 from clanpy.events import Outcome, Stage
 from clanpy.inventory import resolve
 from clanpy.rollout.interrupts import Interrupts
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from clanpy.deploy.options import Options, Surroundings
     from clanpy.events import Sink
     from clanpy.journal import Recorder
+    from clanpy.nix.program import NixProgram
 
 __all__ = ["RunResult", "build", "deploy", "roll_back"]
 
@@ -63,7 +66,7 @@ async def deploy(
         )
         result = await run.each(names, updater.update)
         making.cancel()
-    return result
+    return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
 
 
 async def build(
@@ -96,7 +99,7 @@ async def build(
         builder = Builder(tasks, nix, surroundings.cache, Limits.derived().build)
         result = await run.each(names, build_one)
         making.cancel()
-    return result
+    return replace(result, nix_processes=_processes(nix))
 
 
 async def roll_back(
@@ -127,7 +130,8 @@ async def roll_back(
             to=to,
             account=account,
         )
-        return await run.each([name], rollback.go)
+        result = await run.each([name], rollback.go)
+    return replace(result, round_trips=dict(reach.round_trips))
 
 
 def _run(
@@ -144,3 +148,7 @@ def _run(
         interrupts=interrupts or Interrupts(),
         sinks=sinks,
     )
+
+
+def _processes(nix: NixProgram | ClanpyError) -> int:
+    return 0 if isinstance(nix, ClanpyError) else nix.started

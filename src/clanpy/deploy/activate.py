@@ -27,10 +27,11 @@ from clanpy.ssh import SshError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
 
+    from clanpy.deploy.reach import Reach
     from clanpy.deploy.run import HostRun
-    from clanpy.ssh import Connection, Dialer, Target
+    from clanpy.ssh import Connection
 
 _T = TypeVar("_T")
 
@@ -45,13 +46,12 @@ class Guarded:
     """One activation on one host, from its start to its result.
 
     Attributes:
-        targets: the ways to the host. They are dialled anew for the confirmation, and whenever the connection breaks.
+        reach: the ways to the host. They are dialled anew for the confirmation, and whenever the connection breaks.
         conn: the connection the activation is begun over.
     """
 
     host: HostRun
-    dialer: Dialer
-    targets: Sequence[Target]
+    reach: Reach
     conn: Connection
     activation: Activation
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -128,7 +128,7 @@ class Guarded:
         while True:
             try:
                 async with AsyncExitStack() as stack:
-                    conn = await stack.enter_async_context(self.dialer.connect(self.targets))
+                    conn = await stack.enter_async_context(self.reach.connected(self.host.name))
                     return await act(conn)
             except SshError as error:
                 if asyncio.get_running_loop().time() > deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -28,9 +29,10 @@ TIMEOUTS = Timeouts(keepalive_interval=5.0, keepalive_count=3)
 
 @dataclass(slots=True)
 class Reach:
-    """The ways to the machines, and one dialer for all of them."""
+    """The ways to the machines, and one dialer for all of them. `round_trips` counts what was asked of each."""
 
     targets: Mapping[str, Sequence[Target]]
+    round_trips: Counter[str] = field(default_factory=Counter)
     dialer: Dialer = field(default_factory=lambda: Dialer(timeouts=TIMEOUTS))
 
     async def __aenter__(self) -> Self:
@@ -61,7 +63,10 @@ class Reach:
             NoTargetError, SshError: it can't be had.
         """
         async with self.dialer.connect(self.ways(name)) as conn:
-            yield conn
+            try:
+                yield conn
+            finally:
+                self.round_trips[name] += conn.round_trips
 
 
 async def each(

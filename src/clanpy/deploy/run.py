@@ -30,7 +30,7 @@ from clanpy.rollout.outcome import exit_code, outcome_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
     from clanpy.events import Sink
     from clanpy.journal import Recorder
@@ -100,10 +100,17 @@ class HostRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended: the state of every host, and the exit code."""
+    """How a run ended: the state of every host, the exit code, and what it cost.
+
+    Attributes:
+        round_trips: commands that were run on each host.
+        nix_processes: programs of Nix that were started here.
+    """
 
     state: RunState
     exit_code: ExitCode
+    round_trips: Mapping[str, int] = field(default_factory=dict)
+    nix_processes: int = 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -135,13 +135,7 @@ class Updater:
             held = lock(conn, owner, wait=self.options.lock_wait, steal=self.options.steal_lock, on_wait=waiting)
             async with held as token:
                 with host.committed():
-                    await Guarded(
-                        host=host,
-                        dialer=self.reach.dialer,
-                        targets=self.reach.ways(host.name),
-                        conn=conn,
-                        activation=activation,
-                    ).run(token)
+                    await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(token)
 
 
 def _artifact(release: Release, slot: str) -> Artifact:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LAST_LINES = 5
 TABLE_ROWS = 40  # in a bigger fleet only those that are not well have a line of their own
+REPEATABLE = ("update", "build")  # what is the same when it is said again
 TOLD = 5  # hosts of one cause whose output is printed
 
 
@@ -89,12 +90,12 @@ class Summary:
         if self.dry_run:
             yield "Nothing was changed: this was a dry run"
         again = [name for name, host in self.state.hosts.items() if host.outcome not in GOOD]
-        if again:
+        if again and self.state.command in REPEATABLE:
             yield ""
             told = " ".join(again) if len(again) <= TABLE_ROWS else names(again)
             yield f"hint: when the cause is mended: `{self.program} machines {self.state.command} {told}`"
-            if self.logs:
-                yield f"      logs: {self.logs}"
+        if again and self.logs:
+            yield f"logs: {self.logs}"
 
 
 def _last_lines(details: Any) -> list[str]:
