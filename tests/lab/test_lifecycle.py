@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -180,6 +181,17 @@ def test_two_at_once_bring_up_one_lab(own_lab_name: Name) -> None:
     assert [(process.communicate(), process.returncode)[1] for process in both] == [0, 0]
     assert status(name).running
     assert len(status(name).hosts) == 2
+
+
+@pytest.mark.parametrize("request_", [b"", b"nonsense\n", b'{"do": "start", "plans": [{}]}\n'])
+def test_a_lab_outlives_whoever_talks_nonsense_to_it(own_lab_name: Name, request_: bytes) -> None:
+    name = own_lab_name("nonsense")
+    lab = up(LabSpec(name=name, hosts=(A,)))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(Paths.of(name).keeper_socket))
+        sock.sendall(request_)
+    lab.fault("reboot", "a")  # answered, and after the other
+    assert status(name).running
 
 
 def test_a_name_is_taken_by_one_folder(own_lab_name: Name, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ _PAUSE = 0.005
 
 
 def root() -> Path | None:
-    """Where cgroup2 is mounted, or None."""
+    """Where cgroup2 is mounted and can be written, or None."""
     for line in _MOUNTS.read_text().splitlines():
         fields, _, kind = line.partition(" - ")
         if kind.startswith("cgroup2 "):
-            return Path(fields.split(" ")[4])
+            found = Path(fields.split(" ")[4])
+            return found if os.access(found, os.W_OK) else None
     return None
 
 

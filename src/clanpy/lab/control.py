@@ -33,45 +33,47 @@ def start_keeper(paths: Paths) -> Running:
     if held is None:
         raise LabError(f"lab {paths.name!r} has a keeper that does not answer", hint="`clanpy lab down` ends it")
     try:
-        keeper = _spawn(paths, held)
+        _spawn(paths, held)
     finally:
         os.close(held)
-    try:
-        running = _wait_for(paths, keeper)
-        _name_network(paths, running.keeper.pid)
-    except BaseException:
-        keeper.kill()
-        keeper.wait()
-        raise
-    keeper.returncode = 0  # it outlives us on purpose: no warning that it was not waited for
+    running = _wait_for(paths)
+    _name_network(paths, running.keeper.pid)
     return running
 
 
-def _spawn(paths: Paths, held: int) -> subprocess.Popen[bytes]:
+def _spawn(paths: Paths, held: int) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(_PACKAGES)!r}); from clanpy.lab.keeper import main; main(*sys.argv[1:])"
     )
     with paths.keeper_log.open("wb") as log:
-        return subprocess.Popen(
+        subprocess.run(
             [sys.executable, "-I", "-S", "-c", program, paths.name, str(paths.folder), str(held)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
             pass_fds=(held,),
+            check=False,
             cwd="/",
             env={},
         )
 
 
-def _wait_for(paths: Paths, keeper: subprocess.Popen[bytes]) -> Running:
+def _wait_for(paths: Paths) -> Running:
     deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline and keeper.poll() is None:
+    while time.monotonic() < deadline:
         running = Running.load(paths)
         if running is not None:
             return running
+        held = hold(paths.folder)
+        if held is not None:  # nobody has it any more: the keeper is dead
+            os.close(held)
+            break
         time.sleep(_PAUSE)
-    raise LabError(f"the keeper of lab {paths.name!r} did not start", details=last_lines(paths.keeper_log))
+    last = last_lines(paths.keeper_log)
+    forbidden = any("Operation not permitted" in line for line in last)
+    hint = "it needs all rights of root: a container has to be started with --privileged" if forbidden else None
+    raise LabError(f"the keeper of lab {paths.name!r} did not start", hint=hint, details=last)
 
 
 def _name_network(paths: Paths, pid: int) -> None:

@@ -108,18 +108,21 @@ class Keeper:
         hosts = {name: host.to_dict() for name, host in self.hosts.items()}
         myself = Process.of(os.getpid())
         assert myself is not None
-        write_whole(self.paths.keeper, json.dumps({"keeper": myself.to_dict(), "hosts": hosts}))
+        try:
+            write_whole(self.paths.keeper, json.dumps({"keeper": myself.to_dict(), "hosts": hosts}))
+        except OSError as error:  # the disk may be full: that is no reason to take the hosts along
+            sys.stderr.write(f"{error}\n")
 
     def _serve(self) -> None:
         connection, _ = self.listener.accept()
-        with connection, suppress(TimeoutError, BrokenPipeError, ConnectionResetError):
+        with connection, suppress(OSError, ValueError):  # whoever asked may be killed at any moment
             connection.settimeout(_PATIENCE)
             with connection.makefile("rwb") as stream:
                 answer = self._answer(json.loads(stream.readline()))
                 stream.write(json.dumps(answer).encode() + b"\n")
 
     def _answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Do what is asked. An error is an answer too: the keeper outlives it."""
+        """Do what is asked. Whatever goes wrong is an answer too: the hosts must outlive it."""
         try:
             if request["do"] == "start":
                 self._start([HostPlan.from_dict(raw) for raw in request["plans"]])
@@ -129,8 +132,8 @@ class Keeper:
                 self._cut_power(self.hosts[request["host"]], request["seconds"])
             elif request["do"] == "resume":
                 self._resume(self.hosts[request["host"]])
-        except (OSError, KeyError, subprocess.CalledProcessError) as error:
-            sys.stderr.write(f"{request['do']}: {error}\n")
+        except Exception as error:
+            sys.stderr.write(f"{request}: {error!r}\n")
             return {"ok": False, "errno": getattr(error, "errno", None), "message": str(error)}
         else:
             return {"ok": True}
@@ -140,9 +143,14 @@ class Keeper:
     def _start(self, plans: Sequence[HostPlan]) -> None:
         self._bury()
         new = [Host(plan, self._new_network()) for plan in plans if plan.host.name not in self.hosts]
-        _cable(new)
-        for host in new:
-            _address(host)
+        try:
+            _cable(new)
+            for host in new:
+                _address(host)
+        except BaseException:
+            for host in new:
+                self._unplug_for_good(host)
+            raise
         asleep = []
         for plan in plans:
             if plan.host.name in self.hosts:
@@ -160,6 +168,15 @@ class Keeper:
             _ip(f"link set {host.plan.host.link} up")
             self._boot(host)
 
+    def _boot_again(self, host: Host) -> None:
+        """Boot a host that nobody waits for: if it fails, that is how the host is."""
+        host.due = None
+        try:
+            self._resume(host)
+        except (OSError, subprocess.CalledProcessError) as error:
+            host.state = HostState.FAILED
+            sys.stderr.write(f"{host.plan.host.name}: {error}\n")
+
     def _cut_power(self, host: Host, seconds: float) -> None:
         """Switch off now, and on again after so long."""
         self._stop([host.plan.host.name], forget=False)
@@ -174,7 +191,7 @@ class Keeper:
     def _restart_due(self) -> None:
         ready = [host for host in self.hosts.values() if host.due is not None and host.due <= time.monotonic()]
         for host in ready:
-            self._resume(host)
+            self._boot_again(host)
         if ready:
             self._note()
 
@@ -218,7 +235,7 @@ class Keeper:
         host.pid = None
         signalled = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
         if signalled == signal.SIGHUP and host.wanted:  # how the kernel says that the init of a PID namespace rebooted
-            self._boot(host)
+            self._boot_again(host)
         elif signalled == signal.SIGINT or not host.wanted:  # powered off, from inside or by us
             host.state = HostState.OFF
             self._unplug(host)
@@ -245,10 +262,13 @@ class Keeper:
             for host in chosen:
                 self._forget(host)
 
-    def _forget(self, host: Host) -> None:
+    def _unplug_for_good(self, host: Host) -> None:
         with suppress(subprocess.CalledProcessError):
             _ip(f"link del {host.plan.host.link}")
         os.close(host.network)
+
+    def _forget(self, host: Host) -> None:
+        self._unplug_for_good(host)
         with suppress(OSError):
             kernel.unmount(host.plan.paths.disk)
         cgroup.destroy(cgroup.host_group(self.paths.name, host.plan.host.name))
@@ -320,5 +340,7 @@ def _own_disk(plan: HostPlan) -> None:
 
 def main(name: str, folder: str, held: str) -> None:
     """The entry point of the keeper's process. `held` is the open mark that this lab has a keeper (see `state.hold`)."""
+    if os.fork() != 0:
+        os._exit(0)  # an orphan has no parent that would have to wait for it
     os.set_inheritable(int(held), False)
     Keeper(Paths(name, Path(folder))).run()
