@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tempfile
 from pathlib import Path
@@ -22,7 +23,8 @@ PIECES = [
     "[", "]", "{", "}", "=", ".", ",", '"', "'", "#", "\n", "\\", "\0", "ä", "_force", "_override", "[[", "]]", "0x", "inf", "nan",
     "1979-05-27", "true", "[]", "{}", '""', "machines", "tags", "settings", "roles", "instances", "[machines.x]\n", "1", "-1", "é = 1\n",
 ]  # fmt: skip
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("CLANPY_FUZZ_EXAMPLES", "80"))  # some thousands, now and then
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def findings(text: str | bytes, files: dict[str, str | bytes] | None = None) -> Findings:

@@ -96,9 +96,9 @@ def _own_at(folder: Path, file: str, _changed: int) -> Service:
     except ClanpyError:
         raise
     except Exception as error:  # whatever a fleet's own code raises is a fact about that code
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
         said = f"{type(error).__name__}: {error}"
-        place = Place(file, lines[-1] if lines else None)
+        place = Place(file, frames[-1].lineno, (frames[-1].colno or 0) + 1) if frames else Place(file)
         raise ServiceDeclarationError(f"the declaration raises {said}", place=place) from error
     finally:
         sys.dont_write_bytecode = is_writing

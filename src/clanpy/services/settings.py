@@ -29,11 +29,14 @@ class Nothing(Settings):
     """For a role without settings."""
 
 
+Kind = Literal["user", "machine", "tag", "home aspect"]
+
+
 @dataclass(frozen=True, slots=True)
 class Refers:
     """Marks a setting as the name of something of the fleet, so that it is checked to exist."""
 
-    kind: Literal["user", "machine", "tag", "home aspect"]
+    kind: Kind
 
 
 UserName = Annotated[str, Refers("user")]
@@ -124,21 +127,31 @@ def model_at(model: type[BaseModel], path: tuple[str, ...]) -> type[BaseModel] |
     return here
 
 
-def references(model: type[BaseModel], data: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, ...], str]]:
+def references(
+    model: type[BaseModel], data: Mapping[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[Kind, tuple[str, ...], str]]:
     """The names of things of the fleet in settings: (kind, path, name)."""
     for field, info in model.model_fields.items():
-        value = data.get(field)
-        marks = [mark for mark in info.metadata if isinstance(mark, Refers)]
-        if marks and isinstance(value, str):
-            yield marks[0].kind, (field,), value
-        elif isinstance(value, list):
-            for kind in _marks(info.annotation):
-                for n, item in enumerate(value):
-                    if isinstance(item, str):
-                        yield kind, (field, str(n)), item
+        marks = [mark.kind for mark in info.metadata if isinstance(mark, Refers)] or list(_marks(info.annotation))
+        kind, inner = next(_models(info.annotation), ("", None))
+        for where, value in _parts(data.get(field), (*path, field), is_map=kind == "map"):
+            if isinstance(value, str):
+                yield from ((mark, where, value) for mark in marks)
+            elif inner is not None and isinstance(value, Mapping):
+                yield from references(inner, value, where)
 
 
-def _marks(annotation: Any) -> Iterator[str]:
+def _parts(value: Any, path: tuple[str, ...], *, is_map: bool) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """A value, or the elements of a list or of a table with free names."""
+    if isinstance(value, list):
+        yield from (((*path, str(n)), item) for n, item in enumerate(value))
+    elif is_map and isinstance(value, Mapping):
+        yield from (((*path, key), item) for key, item in value.items())
+    else:
+        yield path, value
+
+
+def _marks(annotation: Any) -> Iterator[Kind]:
     for argument in get_args(annotation):
         if isinstance(argument, Refers):
             yield argument.kind
