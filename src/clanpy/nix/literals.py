@@ -16,6 +16,7 @@ from clanpy.nix.lexer import LexError, Token, tokens
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 _KEYWORDS = frozenset(("assert", "else", "if", "in", "inherit", "let", "or", "rec", "then", "with"))
 _OPENING, _CLOSING = frozenset(("{", "${", "(", "[")), frozenset(("}", ")", "]"))
+_TOO_LARGE = 2**63
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -29,16 +30,22 @@ def to_nix(value: Any, *, indent: int = 0) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, str):
         return quote(value)
-    if isinstance(value, int):
+    if isinstance(value, int) and abs(value) < _TOO_LARGE:
         return str(value) if value >= 0 else f"({value})"
     if isinstance(value, float) and math.isfinite(value):
-        return repr(value) if value >= 0 else f"({value!r})"
+        return _float(value)
     if isinstance(value, Mapping):
         pairs = [f"{attribute(str(k))} = {to_nix(v, indent=indent + 1)};" for k, v in sorted(value.items())]
         return _block("{", pairs, "}", indent)
     if isinstance(value, Sequence):
         return _block("[", [to_nix(v, indent=indent + 1) for v in value], "]", indent)
     raise TypeError(f"{value!r} can't be written as Nix")
+
+
+def _float(value: float) -> str:
+    mantissa, mark, exponent = repr(value).partition("e")
+    text = (mantissa if "." in mantissa else f"{mantissa}.0") + mark + exponent
+    return f"({text})" if text.startswith("-") else text
 
 
 def quote(text: str) -> str:

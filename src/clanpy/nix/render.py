@@ -82,6 +82,12 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
+def _nix(value: Any) -> str:
+    if isinstance(value, jinja2.Undefined):
+        str(value)  # says what is missing
+    return to_nix(value)
+
+
 @lru_cache(maxsize=256)
 def _compiled(path: Path, mtime: int, size: int) -> jinja2.Template:
     """A template, compiled once for each state of its file."""
@@ -99,5 +105,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(nix=to_nix, attribute=attribute, quote=quote)
+    environment.filters.update(nix=_nix, attribute=attribute, quote=quote)
     return environment
