@@ -64,7 +64,7 @@ def _unknown_tags(fleet: Fleet, tags: Iterable[str]) -> Iterator[ClanpyError]:
 def _listed(names: Iterable[str]) -> str | None:
     """The names there are, when they fit on a line."""
     found = sorted(names)
-    return f"there is {', '.join(found)}" if 0 < len(found) <= 12 else None  # noqa: PLR2004 - as many as fit on a line
+    return f"known: {', '.join(found)}" if 0 < len(found) <= 12 else None  # noqa: PLR2004 - as many as fit on a line
 
 
 def _nothing(names: Sequence[str], tags: Sequence[str]) -> str:

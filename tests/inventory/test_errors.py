@@ -93,7 +93,7 @@ MISTAKES = [
     Mistake("unknown aspect of a machine", META + ALPHA + 'imports = ["nope"]\n', "CP0117", "nixos aspect 'nope'", "nope"),
     Mistake("unknown aspect of a user", TWO + '[users.ann]\nimports = ["cor"]\n', "CP0117", "home aspect 'cor'", '["cor"]', "'core'", files={"modules/home/core.nix": NIX}),
     Mistake("unknown primary user", META + ALPHA + 'primary_user = "anne"\n[users.ann]\n', "CP0117", "primary_user of machine 'alpha'", "anne", "'ann'"),
-    Mistake("unknown admin user", META + ALPHA + 'admin_user = "bob"\n[users.ann]\n', "CP0117", "admin_user of machine 'alpha'", "bob", "there is ann"),
+    Mistake("unknown admin user", META + ALPHA + 'admin_user = "bob"\n[users.ann]\n', "CP0117", "admin_user of machine 'alpha'", "bob", "known: ann"),
     Mistake("unknown machine of a role", TWO + '[instances.sshd.roles.server]\nmachines = ["gamma", "bata"]\n', "CP0117", "the machine 'bata'", "bata", "'beta'"),
     Mistake("unknown tag of a role", TWO + '[instances.sshd.roles.server]\ntags = ["wbe"]\n', "CP0117", "the tag 'wbe'", "wbe", "'web'"),
     Mistake("unknown extra module", TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nextra_modules = ["nope"]\n', "CP0117", "nixos aspect 'nope'", "nope"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -225,3 +226,9 @@ def test_resolving_one_machine_reads_no_service_of_others(tmp_path: Path) -> Non
 
     assert resolver.host("alpha")[1] == []
     assert [e.code for e in resolver.host("beta")[1]] == ["CP0807"]
+
+
+def test_a_machine_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    host = resolve(fleet(tmp_path, PEOPLE, HOMES), "alpha")
+
+    assert pickle.loads(pickle.dumps(host)) == host

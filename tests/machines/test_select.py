@@ -71,9 +71,9 @@ def test_any_text_is_a_selection_or_an_error_with_exit_code_64(name: str, tag: s
     ("names", "tags", "message", "hint"),
     [
         (["cinabar"], [], "there is no machine 'cinabar'", "'cinnabar'"),
-        (["xyzzy"], [], "there is no machine 'xyzzy'", "there is argentum, blackphos"),
+        (["xyzzy"], [], "there is no machine 'xyzzy'", "known: argentum, blackphos"),
         (["gpu"], [], "there is no machine 'gpu'", "--tags gpu"),
-        (["x*"], [], "no machine has a name like 'x*'", "there is argentum"),
+        (["x*"], [], "no machine has a name like 'x*'", "known: argentum"),
         ([], ["clod"], "there is no tag 'clod'", "'cloud'"),
         ([], ["gpu", "hetzner"], "no machine carries all of the tags 'gpu' and 'hetzner'", "machines list"),
         (["cinnabar"], ["gpu"], "no machine of cinnabar carries the tag 'gpu'", "machines list"),

@@ -24,8 +24,8 @@ def build_fleet(root: Path, data: Mapping[str, Any], aspects: Mapping[Key, Aspec
         root=root,
         meta=_meta(root, data.get("meta", {})),
         machines=machines,
-        users={name: _user(name, entry) for name, entry in sorted(data.get("users", {}).items())},
-        instances={name: _instance(name, entry) for name, entry in sorted(data.get("instances", {}).items())},
+        users={name: _user(name, entry, places) for name, entry in sorted(data.get("users", {}).items())},
+        instances={name: _instance(name, entry, places) for name, entry in sorted(data.get("instances", {}).items())},
         tags=_tag_members(tags, machines.values()),
         tag_records={name: _tag(name, entry) for name, entry in sorted(tags.items())},
         aspects=aspects,
@@ -68,7 +68,7 @@ def _deploy(entry: Mapping[str, Any]) -> Deploy:
     )
 
 
-def _user(name: str, entry: Mapping[str, Any]) -> User:
+def _user(name: str, entry: Mapping[str, Any], places: Places) -> User:
     return User(
         name=name,
         full_name=entry.get("full_name"),
@@ -76,6 +76,7 @@ def _user(name: str, entry: Mapping[str, Any]) -> User:
         ssh_keys=_unique(entry.get("ssh_keys", ())),
         aliases=_unique(entry.get("aliases", ())),
         imports=_unique(entry.get("imports", ())),
+        place=places.file_of(("users", name)),
     )
 
 
@@ -91,7 +92,7 @@ def _tag_members(tags: Mapping[str, Any], machines: Iterable[Machine]) -> dict[s
     return {tag: tuple(names) for tag, names in sorted(members.items())}
 
 
-def _instance(name: str, entry: Mapping[str, Any]) -> Instance:
+def _instance(name: str, entry: Mapping[str, Any], places: Places) -> Instance:
     module = entry.get("module", {})
     input_ = module.get("input")
     return Instance(
@@ -99,6 +100,7 @@ def _instance(name: str, entry: Mapping[str, Any]) -> Instance:
         service=module.get("name", name),
         input=None if input_ in BUILT_IN else input_,
         roles={role: _role(written) for role, written in sorted(entry.get("roles", {}).items())},
+        place=places.file_of(("instances", name)),
     )
 
 

@@ -59,7 +59,7 @@ def load_all(root: Path) -> Loaded:
     fleet = build_fleet(root, data, aspects, places)
     if is_whole:
         errors.extend(check_references(fleet, data, spoiled))
-    return Loaded(fleet, tuple(errors))
+    return Loaded(fleet, tuple({str(error): error for error in errors}.values()))  # folders are walked more than once
 
 
 def _shaped(

@@ -49,7 +49,7 @@ def unknown(kind: str, name: str, known: Iterable[str], place: Place | None, whe
     names = sorted(known)
     hint = nearest(name, names)
     if hint is None and 0 < len(names) <= 12:  # noqa: PLR2004 - as many as fit on a line
-        hint = f"there is {', '.join(names)}"
+        hint = f"known: {', '.join(names)}"
     return UnknownNameError(f"{where} names the {kind} '{name}', which does not exist", place=place, hint=hint)
 
 

@@ -20,6 +20,7 @@ from clanpy.inventory.errors import TomlSyntaxError, UnreadableFileError
 
 INVENTORY = "inventory.toml"
 MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below what the interpreter bears
+MAX_BYTES = 8_000_000  # a fleet of ten thousand machines is a fifth of it; more takes a minute to parse
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -65,7 +66,10 @@ def relative(root: Path, path: Path) -> str:
 
 def files_below(root: Path, folder: Path, errors: list[ClanpyError]) -> Iterator[Path]:
     """Every file in a folder and its folders that is not hidden, in the order of their names."""
-    yield from _walk(root, folder, (), errors)
+    above = [root]
+    for part in folder.relative_to(root).parts[:-1]:
+        above.append(above[-1] / part)
+    yield from _walk(root, folder, tuple(path.resolve() for path in above), errors)
 
 
 def _walk(root: Path, folder: Path, above: tuple[Path, ...], errors: list[ClanpyError]) -> Iterator[Path]:
@@ -152,7 +156,7 @@ def _inventory_files(root: Path, errors: list[ClanpyError]) -> Iterator[tuple[Pa
 def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyError]) -> Source | None:
     file = relative(root, path)
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = _content(path, file).decode("utf-8")
         if path.suffix == ".py":
             from clanpy.inventory.pymodule import run_module  # noqa: PLC0415 - most fleets are listed without it
 
@@ -169,6 +173,14 @@ def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyEr
         errors.append(error)
         return None
     return Source(file=file, path=path, text=text, data=data, prefix=prefix)
+
+
+def _content(path: Path, file: str) -> bytes:
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        message = f"is too big: {size / 1e6:.0f} MB, where {MAX_BYTES / 1e6:.0f} MB are the most"
+        raise UnreadableFileError(message, place=Place(file), hint="is this a file of the inventory?")
+    return path.read_bytes()
 
 
 def _not_utf8(file: str, error: UnicodeDecodeError) -> UnreadableFileError:

@@ -60,7 +60,7 @@ def find_service(name: str, input_: str | None, root: Path) -> tuple[Service, Pa
 def _unknown(name: str, known: tuple[str, ...], elsewhere: tuple[str, ...], remedy: str) -> UnknownServiceError:
     if name in elsewhere:
         return UnknownServiceError(f"there is no service '{name}' here", hint=f"there is one that is {remedy}")
-    listed = f"there is {', '.join(known)}" if known else "a service is a folder of services/ with a service.py"
+    listed = f"known: {', '.join(known)}" if known else "a service is a folder of services/ with a service.py"
     return UnknownServiceError(f"there is no service '{name}'", hint=nearest(name, known) or listed)
 
 
