@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ from clanpy.lab.process import Process
 from clanpy.lab.state import known_labs
 
 
-FOLDER = Path("/var/tmp/clanpy-test-labs")
+MEMORY, DISK = Path("/dev/shm"), Path("/var/tmp")
+ENOUGH = 4 << 30
 DEFAULT_USERS = ("admin",)
 
 
@@ -174,15 +176,22 @@ def reap_dead_runs() -> None:
             down(name, wipe=True)
 
 
+def roomy_folder() -> Path:
+    """Where test labs live: in memory where there is enough of it, for they are made and wiped all the time."""
+    has_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH
+    return (MEMORY if has_memory else DISK) / "clanpy-test-labs"
+
+
 @pytest.fixture(scope="session")
 def labs_folder() -> Iterator[Path]:
     """The folder of this run's labs: never that of the labs a user has. Skips where there can be no lab."""
     if sys.platform != "linux" or os.geteuid() != 0:
         pytest.skip("a lab needs Linux and root")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CLANPY_LAB_DIR", str(FOLDER))
-        reap_dead_runs()
-        yield FOLDER
+        for folder in (DISK / "clanpy-test-labs", roomy_folder()):
+            patch.setenv("CLANPY_LAB_DIR", str(folder))
+            reap_dead_runs()
+        yield folder
 
 
 @pytest.fixture(scope="session")

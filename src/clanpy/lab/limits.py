@@ -5,7 +5,10 @@ Each systemd has about eight; Linux allows 128 for all of them together. It is p
 
 from __future__ import annotations
 
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from clanpy.lab.state import LOCKS
@@ -20,21 +23,31 @@ _FOR_OTHERS = 128
 
 def allow_watchers(lab: str, hosts: int) -> None:
     """Allow as many watchers as the systemds of so many hosts need."""
-    now = int(_LIMIT.read_text())
-    wanted = _FOR_OTHERS + _FOR_EACH_HOST * hosts
-    _USERS.mkdir(parents=True, exist_ok=True)
-    (_USERS / lab).touch()
-    if now < wanted:
-        if not _BEFORE.exists():
-            _BEFORE.write_text(str(now))
-        _LIMIT.write_text(str(wanted))
+    with _alone():
+        (_USERS / lab).touch()
+        now, wanted = int(_LIMIT.read_text()), _FOR_OTHERS + _FOR_EACH_HOST * hosts
+        if now < wanted:
+            if not _BEFORE.exists():
+                _BEFORE.write_text(str(now))
+            _LIMIT.write_text(str(wanted))
 
 
 def release_watchers(lab: str) -> None:
     """Put the limit back if this was the last lab that needed another."""
-    (_USERS / lab).unlink(missing_ok=True)
-    if _BEFORE.exists() and not any(_USERS.iterdir()):
-        _LIMIT.write_text(_BEFORE.read_text())
-        _BEFORE.unlink()
-    with suppress(OSError):  # others are there, or it never was
-        _USERS.rmdir()
+    with _alone():
+        (_USERS / lab).unlink(missing_ok=True)
+        if _BEFORE.exists() and not any(_USERS.iterdir()):
+            _LIMIT.write_text(_BEFORE.read_text())
+            _BEFORE.unlink()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Labs come and go at the same time: one of them looks at the limit at a time."""
+    _USERS.mkdir(parents=True, exist_ok=True)
+    handle = os.open(_USERS, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
