@@ -6,10 +6,11 @@ import io
 import tarfile
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Protocol
 
 from clanpy.lab import LabHost
 from clanpy.ssh import Connection, Elevation, Target, connect
-from support.lab import LentLab
 
 
 # Each system tells which it is by a file; `ip link` is there so that going back mends what a bad one broke.
@@ -40,32 +41,42 @@ in
 """
 
 
+class Keys(Protocol):
+    """A lab, as far as logging in is concerned."""
+
+    @property
+    def identity(self) -> Path: ...
+
+    @property
+    def known_hosts(self) -> Path: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Site:
     """A host, how to reach it, and the paths of its systems by name."""
 
-    lab: LentLab
+    keys: Keys
     host: LabHost
     paths: dict[str, str]
 
     def target(self, user: str = "root") -> Target:
-        return target(self.lab, self.host, user)
+        return target(self.keys, self.host, user)
 
 
-def target(lab: LentLab, host: LabHost, user: str = "root") -> Target:
+def target(keys: Keys, host: LabHost, user: str = "root") -> Target:
     return Target(
         host=host.address,
         name=host.name,
         user=user,
         port=host.port,
-        identity_files=(lab.identity,),
-        known_hosts=(lab.known_hosts,),
+        identity_files=(keys.identity,),
+        known_hosts=(keys.known_hosts,),
         elevation=Elevation.SUDO,
         isolated=True,
     )
 
 
-async def prepare(lab: LentLab, host: LabHost, systems: dict[str, str], homes: tuple[str, ...] = ()) -> Site:
+async def prepare(keys: Keys, host: LabHost, systems: dict[str, str], homes: tuple[str, ...] = ()) -> Site:
     """Build systems on a host: by name, the text of a step of their activation. Names are kept apart by a file /etc/which."""
     darwin = host.class_ == "darwin"
     attributes = [f"  {name} = system {quoted(name)} {quoted(script)};" for name, script in systems.items()]
@@ -79,14 +90,14 @@ async def prepare(lab: LentLab, host: LabHost, systems: dict[str, str], homes: t
         attributes="\n".join(attributes),
     )
     names = [*systems, *homes]
-    async with connect(target(lab, host)) as conn:
+    async with connect(target(keys, host)) as conn:
         (await conn.run("mkdir -p /root/mini && tar -xC /root/mini", input=archive(text))).check()
         done = await conn.run(
             f"cd /root/mini && nix-build --no-out-link systems.nix {' '.join(f'-A {name}' for name in names)}"
         )
         built = done.check().stdout.split()
     assert len(built) == len(names)
-    return Site(lab=lab, host=host, paths=dict(zip(names, built, strict=True)))
+    return Site(keys=keys, host=host, paths=dict(zip(names, built, strict=True)))
 
 
 def archive(text: str) -> bytes:

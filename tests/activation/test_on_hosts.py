@@ -104,6 +104,26 @@ async def test_an_account_with_sudo_takes_a_host_and_its_home_the_whole_way(lab:
         assert [(g.number, g.path, g.current) for g in found] == [(1, site.paths["old"], False), (2, new, True)]
 
 
+async def test_an_account_that_may_not_become_root_takes_its_own_home(lab: LentLab) -> None:
+    """The lock, the state and the roots are its own; the daemon keeps what its roots lead to."""
+    site = await prepare(lab, lab.host(), {}, ("one", "two"))
+    one, two = site.paths["one"], site.paths["two"]
+    async with connect(site.target("admin")) as conn:
+        for run, path in (("run-1", one), ("run-2", two)):
+            what = activation(path, run, class_="home", account="admin", confirm_within=0)
+            async with lock(conn, owner(run), elevate=False) as held:
+                id_ = await start(conn, what, held=held, elevate=False)
+                assert [event async for event in follow(conn, id_, elevate=False)]
+            assert (await result(conn, id_, elevate=False)).outcome is CONFIRMED
+        facts = await gather(conn, Question(accounts=("admin", "root")))
+        assert (facts.homes["admin"].running, facts.homes["root"].readable) == (two, False)
+        assert facts.ways_back["home.admin"].path == one
+        await say(conn, "nix-env -p ~/.local/state/nix/profiles/home-manager --delete-generations old")
+        await say(conn, "nix-store --gc")
+        assert await say(conn, f"test -e {one} && cat ~/which") == "two"
+        assert await say(conn, "ls -A /var/lib/clanpy /var/run/clanpy 2>/dev/null; true") == ""
+
+
 async def test_the_way_back_survives_the_collection_of_garbage(lab: LentLab) -> None:
     site = await prepare(lab, lab.host(), {"old": "", "new": ""})
     await install(site)
