@@ -94,7 +94,7 @@ def test_an_input_that_nobody_needs_changes_nothing(tmp_path: Path) -> None:
 
 def test_an_override_is_locked_by_its_content_and_needs_no_lock_file(tmp_path: Path) -> None:
     mini = stand_in(tmp_path / "mini")
-    found = inputs(tmp_path / "fleet", lock=None, nixpkgs=mini, tools=mini).select(["home-manager", "nixpkgs"])
+    found = inputs(tmp_path / "fleet", lock=None, nixpkgs=mini, tools=mini).select(["tools", "nixpkgs"])
 
     node = found.lock["nodes"]["nixpkgs"]
     assert node["locked"] == {"type": "path", "path": str(mini), "narHash": "sha256-of-mini"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.errors import ClanpyError
-from clanpy.nix.errors import evaluation_error
+from clanpy.nix.diagnose import evaluation_error
 from clanpy.nix.files import write_atomically
 from clanpy.nix.literals import quote
 from clanpy.nix.program import NixProgram, one_error
@@ -177,7 +177,7 @@ async def _evaluate_group(group: Sequence[Source], nix: NixProgram) -> list[Rele
 async def _evaluate_one(source: Source, nix: NixProgram) -> Release | HostError:
     done = await nix.run(_command([source]))
     if done.status != 0:
-        return HostError(source, evaluation_error(source.host, done.stderr, origins(source)))
+        return HostError(source, evaluation_error(source.host, done.stderr, origins(source, nix.store_dir)))
     return _release(source, json.loads(done.stdout)[source.key])
 
 

@@ -1,4 +1,4 @@
-"""The hash by which Nix knows a folder: SHA-256 over its NAR, the archive format of stores."""
+"""The hash by which Nix knows a folder: SHA-256 over its NAR, the archive format of stores; and Nix's own way to write hashes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import os
 import struct
 from pathlib import Path
 from typing import Protocol
+
+
+_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
 class _Hash(Protocol):
@@ -47,3 +50,10 @@ def _node(state: _Hash, path: Path) -> None:
             _strings(state, b"executable", b"")
         _strings(state, b"contents", path.read_bytes())
     _strings(state, b")")
+
+
+def base32(digest: bytes) -> str:
+    """Bytes as Nix writes hashes: its own alphabet, the last bits first."""
+    number = int.from_bytes(digest, "little")
+    length = (len(digest) * 8 - 1) // 5 + 1
+    return "".join(_ALPHABET[number >> (5 * n) & 31] for n in reversed(range(length)))

@@ -12,11 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from clanpy.nix.nar import base32
 from clanpy.nix.program import NixProgram
 from clanpy.nix.release import Artifact, Release
-
-
-_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +68,3 @@ class Roots:
             entry.symlink_to(link.absolute())
             return True
         return entry.is_symlink()
-
-
-def base32(digest: bytes) -> str:
-    """Bytes as Nix writes hashes: its own alphabet, the last bits first."""
-    number = int.from_bytes(digest, "little")
-    length = (len(digest) * 8 - 1) // 5 + 1
-    return "".join(_ALPHABET[number >> (5 * n) & 31] for n in reversed(range(length)))

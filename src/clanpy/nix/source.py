@@ -14,7 +14,8 @@ from typing import Any
 
 from clanpy.inventory.model import Fleet, HostConfig
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplate
-from clanpy.nix.errors import Origins, SourceError
+from clanpy.nix.diagnose import Origins, store_path
+from clanpy.nix.errors import SourceError
 from clanpy.nix.files import FileCache, write_atomically
 from clanpy.nix.inputs import FleetInputs, InputOverrides
 from clanpy.nix.literals import attribute, quote
@@ -46,9 +47,10 @@ def manifest(source: Source) -> Mapping[str, Any]:
     return dict(json.loads(_manifest_path(source.root).read_bytes()))
 
 
-def origins(source: Source) -> Origins:
-    """Leads back from a staged tree to the fleet's own files."""
-    return Origins(manifest(source)["origins"])
+def origins(source: Source, store_dir: str) -> Origins:
+    """Leads back from a staged tree, and from Nix's copy of it, to the fleet's own files."""
+    about = manifest(source)
+    return Origins(files=about["origins"], root=source.root, stored=store_path(about["nar_hash"], store_dir))
 
 
 @dataclass(slots=True)

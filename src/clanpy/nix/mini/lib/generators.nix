@@ -135,17 +135,12 @@ in
       '';
   };
 
-  # A value as JSON could hold it: packages as their paths, what has no plain form by its kind. Errors inside stay inside.
+  # A value as JSON could hold it: packages as their paths, what has no plain form by its kind.
   plainData =
     let
       go =
         depth: v:
-        let
-          tried = builtins.tryEval v;
-        in
-        if !tried.success then
-          "<error>"
-        else if lib.isFunction v then
+        if lib.isFunction v then
           "<function>"
         else if builtins.isList v then
           map (go (depth + 1)) v
