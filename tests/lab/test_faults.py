@@ -72,6 +72,16 @@ def test_a_fault_is_seen_and_undone(lab: LentLab, host: LabHost, kind: str, seen
     assert greeting(host) == "greets"
 
 
+def test_a_host_is_frozen_without_control_groups_too(
+    lab: LentLab, host: LabHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clanpy.lab.cgroup.host_group", lambda *_: None)
+    lab.fault("freeze", host)
+    assert greeting(host) == "silent"
+    lab.fault("thaw", host)
+    assert greeting(host, 2) == "greets"
+
+
 def test_killed_sessions_end_at_once_and_new_ones_work(lab: LentLab, host: LabHost) -> None:
     process = session(lab, host, "sleep 100")
     lab.fault("kill-sessions", host)
