@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clanpy.deploy.activator import Activator
 from clanpy.deploy.building import Builder
 from clanpy.deploy.copying import Copier
 from clanpy.deploy.reach import Reach
@@ -55,12 +56,11 @@ async def deploy(
     async with Reach(surroundings.targets) as reach, asyncio.TaskGroup() as tasks:
         making = tasks.create_task(releases.run(nix), name="releases")
         updater = Updater(
-            run=recorder.run,
-            surroundings=surroundings,
             options=options,
             slots=Slots(limits),
             reach=reach,
             releases=releases,
+            activator=_activator("update", surroundings, options, recorder, reach),
             builder=Builder(tasks, nix, surroundings.cache, limits.build),
             copier=Copier(tasks, nix),
         )
@@ -122,10 +122,9 @@ async def roll_back(
     run = _run("rollback", surroundings, recorder, sinks, interrupts)
     async with Reach(surroundings.targets) as reach:
         rollback = Rollback(
-            run=recorder.run,
-            surroundings=surroundings,
             options=options,
             reach=reach,
+            activator=_activator("rollback", surroundings, options, recorder, reach),
             config=resolve(surroundings.fleet, name),
             to=to,
             account=account,
@@ -148,6 +147,12 @@ def _run(
         interrupts=interrupts or Interrupts(),
         sinks=sinks,
     )
+
+
+def _activator(
+    purpose: str, surroundings: Surroundings, options: Options, recorder: Recorder, reach: Reach
+) -> Activator:
+    return Activator(run=recorder.run, purpose=purpose, surroundings=surroundings, options=options, reach=reach)
 
 
 def _processes(nix: NixProgram | ClanpyError) -> int:

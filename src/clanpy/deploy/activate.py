@@ -73,13 +73,26 @@ class Guarded:
         async with asyncio.timeout(2 * limits.activate_within + limits.confirm_within + COMMIT_SECONDS + 3 * GRACE):
             with self.host.stage(Stage.ACTIVATE):
                 await start(self.conn, self.activation, held=held)
-                last = await self._watch()
-                if last.ended or last.lost or last.phase is not Phase.AWAITING:
-                    return self._judged(await self._result())
+                ended = await self._ended()
+                if ended is not None:
+                    return self._judged(ended)
             with self.host.stage(Stage.CONFIRM) as note:
                 ended = await self._confirm()
                 note.text = "over a fresh connection"
                 return self._judged(ended)
+
+    async def mend(self, held: HeldLock) -> ActivationResult:
+        """Bring an activation to an end whose guard was killed, or whose host was rebooted, and say to which."""
+        async with asyncio.timeout(2 * self.activation.activate_within + 3 * GRACE):
+            await recover(self.conn, self.activation.id, held=held)
+            return await self._ended() or await self._confirm()
+
+    async def _ended(self) -> ActivationResult | None:
+        """How it ended without us; None when it waits for our word."""
+        last = await self._watch()
+        if last.phase is Phase.AWAITING and not last.ended and not last.lost:
+            return None
+        return await self._result()
 
     async def _watch(self) -> FollowedPhase:
         """Follow the guard until it waits for us or is at its end, over as many connections as it takes."""
@@ -144,7 +157,8 @@ class Guarded:
         if ended.outcome is GuardOutcome.CONFIRMED:
             return ended
         name, why = self.host.name, ended.why or "no reason is known"
-        self.host.previous = ended.previous
+        if self.activation.account is None:
+            self.host.previous, self.host.system = ended.previous, ended.running
         match ended.outcome:
             case GuardOutcome.ROLLED_BACK:
                 message = f"{name} went back to what ran before: {why}"

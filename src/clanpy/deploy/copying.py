@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clanpy.deploy.batch import Asked, Batcher
 from clanpy.errors import ClanpyError
 from clanpy.events import Stage
-from clanpy.nix.copy import Closures, CopyProgress, closures, copy
+from clanpy.nix.copy import Closures, closures, copy
 from clanpy.ui.format import counted, size
 
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BULK_BYTES = 32 << 20  # from here on the bytes go around the event loop, in a process of their own
 ASK_SECONDS = 60.0
+TELL_EVERY = 0.1  # seconds
 PAUSES = (0.1, 0.4, 1.0)  # seconds: what was built is there a moment before Nix knows it
 FOLDERS = "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
@@ -63,14 +64,13 @@ class Copier:
             return f"nothing to send: all {len(needed)} paths are there"
         total = known.size(missing)
 
-        def tell(progress: CopyProgress) -> None:
-            host.progress(Stage.COPY, min(progress.bytes_done, total), total)
-
         host.progress(Stage.COPY, 0, total)
+        meter = _Meter(host, total)
         is_bulk = total >= BULK_BYTES
         daemon = _with_path(facts, "exec nix-daemon --stdio")
-        async with conn.bridge(daemon, elevate=True, in_process=not is_bulk) as socket:
-            await copy(paths, Path(str(socket)), self.nix, host=host.name, on_progress=tell)
+        async with conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not is_bulk) as socket:
+            await copy(paths, Path(str(socket)), self.nix, host=host.name)
+        host.progress(Stage.COPY, total, total)
         return f"{counted(len(missing), 'path')}, {size(total)}"
 
     async def _closures(self, batch: Sequence[Asked[_Question, _Answer]]) -> None:
@@ -88,6 +88,24 @@ class Copier:
                     return error
             await asyncio.sleep(pause)
         raise AssertionError
+
+
+@dataclass(slots=True)
+class _Meter:
+    """Counts the bytes that went to a host. Nix's own count stands still within a path."""
+
+    host: HostRun
+    total: int
+    done: int = 0
+    told: float = float("-inf")
+
+    def add(self, count: int) -> None:
+        self.done += count
+        now = self.host.clock()
+        if now - self.told >= TELL_EVERY:
+            self.told = now
+            # what Nix says to Nix is a little more than the paths themselves
+            self.host.progress(Stage.COPY, min(self.done, self.total), self.total)
 
 
 async def _missing(conn: Connection, facts: HostFacts, paths: Sequence[str]) -> list[str]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clanpy.activation import Activation, generations, lock, way_back
+from clanpy.activation import generations, way_back
 from clanpy.activation.rollback import Return
-from clanpy.deploy.activate import Guarded
 from clanpy.deploy.errors import NoSystemError
-from clanpy.deploy.reach import Reach, facts_of
+from clanpy.deploy.reach import facts_of
 from clanpy.deploy.run import Verdict
 from clanpy.events import Outcome, Stage
 
 
 if TYPE_CHECKING:
-    from clanpy.activation import HostFacts, LockInfo
-    from clanpy.deploy.options import Options, Surroundings
+    from clanpy.activation import HostFacts
+    from clanpy.deploy.activator import Activator
+    from clanpy.deploy.options import Options
+    from clanpy.deploy.reach import Reach
     from clanpy.deploy.run import HostRun
     from clanpy.inventory.model import HostConfig
     from clanpy.ssh import Connection
@@ -33,10 +34,9 @@ class Rollback:
         account: whose standalone home; None: the system.
     """
 
-    run: str
-    surroundings: Surroundings
     options: Options
     reach: Reach
+    activator: Activator
     config: HostConfig
     to: str | None = None
     account: str | None = None
@@ -53,14 +53,16 @@ class Rollback:
                 facts = await facts_of(conn, self.config)
                 goal = await self._goal(conn, facts)
             now = self._now(facts)
-            host.previous = now
+            host.previous = host.system = now
             if goal.path == now:
-                return Verdict(outcome=Outcome.UNCHANGED, system=now, previous=now)
+                return Verdict(outcome=Outcome.UNCHANGED)
             host.note(f"{now or 'nothing'} → {goal.path}")
             if self.options.dry_run:
-                return Verdict(outcome=Outcome.PLANNED, system=now, previous=now)
-            await self._activate(host, conn, goal)
-            return Verdict(outcome=Outcome.CONFIRMED, system=goal.path, previous=now)
+                return Verdict(outcome=Outcome.PLANNED)
+            await self.activator.activate(
+                host, conn, self.config, goal.path, account=self.account, generation=goal.generation
+            )
+            return Verdict(outcome=Outcome.CONFIRMED, system=goal.path)
 
     def _now(self, facts: HostFacts) -> str | None:
         if self.account is None:
@@ -82,24 +84,3 @@ class Rollback:
                 hint="name a generation, or a system's store path",
             )
         return Return(path=self.to.rstrip("/"), generation=None)
-
-    async def _activate(self, host: HostRun, conn: Connection, goal: Return) -> None:
-        owner = self.surroundings.lock_owner(self.run, "rollback")
-        activation = Activation(
-            run=self.run,
-            class_=self.config.machine.class_ if self.account is None else "home",
-            new=goal.path,
-            generation=goal.generation,
-            owner=owner,
-            account=self.account,
-            confirm_within=self.options.confirm_within,
-            activate_within=self.options.activate_within,
-        )
-
-        def waiting(holder: LockInfo) -> None:
-            host.note(f"waiting for {holder}", level="warning")
-
-        held = lock(conn, owner, wait=self.options.lock_wait, steal=self.options.steal_lock, on_wait=waiting)
-        async with held as token:
-            with host.committed():
-                await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(token)

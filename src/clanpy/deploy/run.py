@@ -56,13 +56,19 @@ class StageNote:
 
 @dataclass(slots=True)
 class HostRun:
-    """One host's part in a run: its mouth."""
+    """One host's part in a run: its mouth.
+
+    Attributes:
+        previous: the system it had before.
+        system: the system it has, as far as is known by now.
+    """
 
     name: str
     bus: Bus
     clock: Callable[[], float]
     interrupts: Interrupts
     previous: str | None = None
+    system: str | None = None
     membership: Membership | None = None
 
     @contextmanager
@@ -152,7 +158,7 @@ class Run:
                 group.create_task(
                     self._host(HostRun(name, self.bus, self.clock, self.interrupts), work), name=f"host {name}"
                 )
-        code = exit_code(self._ends)
+        code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends)
         outcomes = Counter(outcome.value for outcome, _ in self._ends)
         self.bus.emit(RunFinished(exit_code=code, outcomes=dict(outcomes), seconds=self.clock() - began))
         return RunResult(state=fold(self._events, run=self.bus.run), exit_code=code)
@@ -168,7 +174,7 @@ class Run:
                 host=host.name,
                 outcome=verdict.outcome,
                 seconds=self.clock() - began,
-                system=verdict.system,
+                system=verdict.system or host.system,
                 previous=verdict.previous or host.previous,
                 error=error.to_dict() if error else None,
                 log=str(log) if log.exists() else None,

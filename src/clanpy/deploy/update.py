@@ -7,8 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clanpy.activation import Activation, LockHeldError, lock
-from clanpy.deploy.activate import Guarded
+from clanpy.activation import LockHeldError
 from clanpy.deploy.reach import facts_of
 from clanpy.deploy.releases import wanted
 from clanpy.deploy.run import Verdict
@@ -17,10 +16,11 @@ from clanpy.nix.release import Artifact, Release
 
 
 if TYPE_CHECKING:
-    from clanpy.activation import HostFacts, LockInfo
+    from clanpy.activation import HostFacts
+    from clanpy.deploy.activator import Activator
     from clanpy.deploy.building import Builder
     from clanpy.deploy.copying import Copier
-    from clanpy.deploy.options import Options, Surroundings
+    from clanpy.deploy.options import Options
     from clanpy.deploy.reach import Reach
     from clanpy.deploy.releases import Releases
     from clanpy.deploy.run import HostRun
@@ -51,12 +51,11 @@ class Slots:
 class Updater:
     """Updates hosts. One for a run; `update` is called once for each host."""
 
-    run: str
-    surroundings: Surroundings
     options: Options
     slots: Slots
     reach: Reach
     releases: Releases
+    activator: Activator
     builder: Builder
     copier: Copier
 
@@ -71,33 +70,44 @@ class Updater:
             with host.stage(Stage.CONNECT):
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
                 facts = await facts_of(conn, config)
-                host.previous = facts.running
+                host.previous = host.system = facts.running
             release = await self._release(host)
             if not facts.differs(wanted(release)):
-                return Verdict(outcome=Outcome.UNCHANGED, system=facts.running, previous=facts.running)
+                return Verdict(outcome=Outcome.UNCHANGED)
             if self.options.dry_run:
                 return self._planned(host, facts, release)
+            self._check_lock(facts)
+            if facts.left_over:
+                await self.activator.mend(host, conn, config, facts)
+                facts = await facts_of(conn, config)
+                host.previous = host.system = facts.running
             return await self._change(host, conn, facts, release)
 
     def _planned(self, host: HostRun, facts: HostFacts, release: Release) -> Verdict:
         for slot in facts.differs(wanted(release)):
             now = facts.running if slot == SYSTEM else _home_now(facts, slot)
             host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
-        return Verdict(outcome=Outcome.PLANNED, system=facts.running, previous=facts.running)
+        return Verdict(outcome=Outcome.PLANNED)
+
+    def _check_lock(self, facts: HostFacts) -> None:
+        """Stop before the work when there is no point in it."""
+        if facts.lock is not None and not self.options.lock_wait and not self.options.steal_lock:
+            raise LockHeldError(f"{facts.host} is locked by {facts.lock}", holder=facts.lock, hint="wait for its end")
 
     async def _change(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> Verdict:
-        if facts.lock is not None and not self.options.lock_wait and not self.options.steal_lock:
-            raise LockHeldError(f"{host.name} is locked by {facts.lock}", holder=facts.lock, hint="wait for its end")
         slots = facts.differs(wanted(release))
-        artifacts = [_artifact(release, slot) for slot in slots]
+        if not slots:
+            return Verdict(outcome=Outcome.UNCHANGED)
+        artifacts = {slot: _artifact(release, slot) for slot in slots}
         await self._build(host, release)
-        await self._copy(host, conn, facts, [artifact.out for artifact in artifacts])
-        for slot, artifact in zip(slots, artifacts, strict=True):
-            if host.interrupts.stopping and slot != slots[0]:
+        await self._copy(host, conn, facts, [artifact.out for artifact in artifacts.values()])
+        changed = False
+        for slot, artifact in artifacts.items():
+            if changed and host.interrupts.stopping:
                 host.note(f"{slot} is left as it is: the run was interrupted", level="warning")
                 break
-            await self._activate(host, conn, artifact)
-        return Verdict(outcome=Outcome.CONFIRMED, system=release.system.out, previous=facts.running)
+            changed = await self._activate(host, conn, artifact, slot, release) or changed
+        return Verdict(outcome=Outcome.CONFIRMED if changed else Outcome.UNCHANGED, system=release.system.out)
 
     async def _release(self, host: HostRun) -> Release:
         if self.releases.is_known(host.name):
@@ -114,28 +124,23 @@ class Updater:
             with host.stage(Stage.COPY) as note:
                 note.text = await self.copier.send(host, conn, facts, paths)
 
-    async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact) -> None:
+    async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact, slot: str, release: Release) -> bool:
         config = self.releases.config(host.name)
-        account = artifact.installable.account
-        owner = self.surroundings.lock_owner(self.run, "update")
-        activation = Activation(
-            run=self.run,
-            class_=config.machine.class_ if account is None else "home",
-            new=artifact.out,
-            owner=owner,
-            account=account,
-            confirm_within=self.options.confirm_within,
-            activate_within=self.options.activate_within,
-        )
 
-        def waiting(holder: LockInfo) -> None:
-            host.note(f"waiting for {holder}", level="warning")
+        async def is_still_wanted() -> bool:
+            return slot in (await facts_of(conn, config)).differs(wanted(release))
 
-        async with self.slots.activate:
-            held = lock(conn, owner, wait=self.options.lock_wait, steal=self.options.steal_lock, on_wait=waiting)
-            async with held as token:
-                with host.committed():
-                    await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(token)
+        async with self.slots.activate, AsyncExitStack() as stack:
+            if not conn.is_open:  # an activation may cut the connections there were
+                conn = await stack.enter_async_context(self.reach.connected(host.name))
+            return await self.activator.activate(
+                host,
+                conn,
+                config,
+                artifact.out,
+                account=artifact.installable.account,
+                is_still_wanted=is_still_wanted,
+            )
 
 
 def _artifact(release: Release, slot: str) -> Artifact:

@@ -1,0 +1,236 @@
+"""What interrupts a run: another run, Ctrl-C, a connection that is cut. The program is a real process here."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from clanpy.errors import ExitCode
+from clanpy.events import Event, Outcome, Progress
+from clanpy.lab import LabHost
+from deploy.rehearsal import Rehearsal
+from support.lab import wait_for
+
+
+pytestmark = [pytest.mark.lab, pytest.mark.nix]
+Rehearse = Callable[..., Rehearsal]
+
+# An activation that says so when it has begun, and goes on when it may.
+WAITING = """
+{ system.activationScripts.slow.text = ''
+    touch /tmp/begun; n=0
+    while [ ! -e /tmp/go-on ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n + 1)); done
+  '';
+}
+"""
+# A build that does the same.
+SLOW_BUILD = """
+{ pkgs, ... }: { environment.etc."slow".source = derivation {
+    name = "slow"; system = pkgs.system; builder = "/bin/sh"; PATH = "/usr/bin:/bin"; salt = "%s";
+    args = [ "-c" "echo it has begun; sleep 100; touch $out" ]; }; }
+"""
+FAT = """
+{ pkgs, ... }: { environment.etc."fat".source = derivation {
+    name = "bulky"; system = pkgs.system; builder = "/bin/sh"; PATH = "/usr/bin:/bin";
+    args = [ "-c" "head -c %d000000 /dev/urandom > $out" ]; }; }
+"""
+
+
+@contextmanager
+def started(fleet: Rehearsal, *words: str) -> Iterator[subprocess.Popen[str]]:
+    process = fleet.start(*words)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def begun(fleet: Rehearsal, host: LabHost) -> bool:
+    return fleet.lab.run_in(host, ["test", "-e", "/tmp/begun"]).returncode == 0
+
+
+async def when_begun(fleet: Rehearsal, host: LabHost) -> None:
+    await asyncio.to_thread(wait_for, lambda: begun(fleet, host))
+
+
+def heard(stream: IO[str] | None, words: str) -> None:
+    """Wait until a process has said something."""
+    assert stream is not None
+    assert any(words in line for line in iter(stream.readline, ""))
+
+
+def let_go_on(fleet: Rehearsal, host: LabHost) -> None:
+    fleet.lab.run_in(host, ["touch", "/tmp/go-on"])
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, list[dict[str, Any]], str]:
+    """The exit code, the JSON Lines, and what was said to people."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+def children_of(fleet: Rehearsal) -> list[int]:
+    """Processes on this computer that were started by runs on this fleet."""
+    mark = f"CLANPY_STATE={fleet.state}".encode()
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in entry.read_bytes().split(b"\0"):
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def at_work_on(fleet: Rehearsal, host: LabHost) -> str:
+    """What a run left at work on a host."""
+    listed = fleet.lab.run_in(host, ["ps", "-ef"]).stdout
+    return "\n".join(line for line in listed.splitlines() if "--stdio" in line or "clanpy" in line.split("ps -ef")[0])
+
+
+def test_the_second_of_two_runs_says_who_holds_the_lock(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--json") as first:
+        wait_for(lambda: begun(fleet, host))
+        second = fleet.clanpy("machines", "update", "--no-wait-lock", USER="bob")
+        let_go_on(fleet, host)
+        code, events, _ = ended(first)
+    assert second.returncode == ExitCode.CONFLICT
+    assert "CP0410" in second.stderr
+    assert f"run {events[-1]['run']}" in second.stderr
+    assert code == ExitCode.DONE
+
+
+def test_a_run_that_waits_for_another_finds_that_its_work_is_done(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--json") as first:
+        wait_for(lambda: begun(fleet, host))
+        with started(fleet, "machines", "update", "--json") as second:
+            heard(second.stdout, "waiting for")
+            let_go_on(fleet, host)
+            ends = [ended(first), ended(second)]
+    outcomes = [events[-1]["hosts"][host.name]["outcome"] for _, events, _ in ends]
+    assert outcomes == [Outcome.CONFIRMED, Outcome.UNCHANGED]
+    assert [code for code, _, _ in ends] == [0, 0]
+
+
+def test_ctrl_c_during_an_activation_lets_it_come_to_its_end(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--json") as process:
+        wait_for(lambda: begun(fleet, host))
+        process.send_signal(signal.SIGINT)
+        let_go_on(fleet, host)
+        code, events, said = ended(process)
+    assert code == ExitCode.INTERRUPTED
+    assert events[-1]["hosts"][host.name]["outcome"] == Outcome.CONFIRMED
+    assert "activations under way are finished" in said
+    assert fleet.running(host) == fleet.profile(host) == events[-1]["hosts"][host.name]["system"]
+    assert children_of(fleet) == []
+
+
+def test_ctrl_c_before_the_activation_stops_everything_here_and_there(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.configure(host, SLOW_BUILD % fleet.folder)
+    with started(fleet, "machines", "update", "-v") as process:
+        heard(process.stderr, "it has begun")
+        process.send_signal(signal.SIGINT)
+        _, _, said = ended(process)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "cancelled 1" in said
+    assert children_of(fleet) == []
+    assert at_work_on(fleet, host) == ""
+    journal = json.loads(fleet.clanpy("machines", "status", "--json").stdout)["machines"][0]
+    assert (journal["locked_by"], journal["running"]) == (None, None)
+
+
+def test_a_second_ctrl_c_lets_go_and_the_host_goes_back_by_itself(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update").returncode == 0
+    before = fleet.running(host)
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--json", "--confirm-timeout", "1") as process:
+        wait_for(lambda: begun(fleet, host))
+        process.send_signal(signal.SIGINT)
+        heard(process.stderr, "stopping")
+        process.send_signal(signal.SIGINT)
+        code, events, said = ended(process)
+    assert code == ExitCode.INTERRUPTED
+    assert "letting go" in said
+    assert events[-1]["hosts"][host.name]["error"]["code"] == "CP0502"
+    let_go_on(fleet, host)
+    wait_for(lambda: fleet.running(host) == fleet.profile(host) == before and not at_work_on(fleet, host))
+
+
+async def test_a_session_that_is_killed_during_the_activation_does_not_stop_it(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.configure(host, WAITING)
+
+    async def cut() -> None:
+        await when_begun(fleet, host)
+        fleet.lab.fault("kill-sessions", host)
+        let_go_on(fleet, host)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(cut())
+        result = await fleet.update()
+    assert result.state.hosts[host.name].outcome is Outcome.CONFIRMED
+    assert fleet.running(host) == fleet.profile(host) == result.state.hosts[host.name].system
+
+
+@pytest.mark.parametrize(("megabytes", "speed"), [(10, "50mbit"), (40, "400mbit")], ids=["in the loop", "beside it"])
+async def test_a_session_that_is_killed_during_the_copy_leaves_the_old_system_and_the_next_run_goes_on(
+    rehearse: Rehearse, megabytes: int, speed: str
+) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    before = (await fleet.update()).state.hosts[host.name].system
+    fleet.configure(host, FAT % megabytes)
+    fleet.lab.fault("rate", host, speed)
+
+    def cut(event: Event) -> None:
+        if isinstance(event.fact, Progress) and event.fact.done > 0:
+            fleet.lab.fault("kill-sessions", host)
+
+    result = await fleet.update(sinks=[cut])
+    assert result.state.hosts[host.name].outcome is Outcome.FAILED
+    assert fleet.running(host) == fleet.profile(host) == before
+    fleet.lab.fault("norate", host)
+    again = await fleet.update()
+    assert again.state.hosts[host.name].outcome is Outcome.CONFIRMED
+
+
+async def test_a_host_that_is_rebooted_during_its_activation_is_mended_by_the_next_run(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert (await fleet.update()).exit_code is ExitCode.DONE
+    fleet.configure(host, WAITING)
+
+    async def cut() -> None:
+        await when_begun(fleet, host)
+        fleet.lab.fault("reboot", host)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(cut())
+        result = await fleet.update()
+    let_go_on(fleet, host)
+    assert result.state.hosts[host.name].outcome in {Outcome.ROLLED_BACK, Outcome.FAILED}
+    again = await fleet.update()
+    assert again.state.hosts[host.name].outcome is Outcome.CONFIRMED
+    assert fleet.running(host) == fleet.profile(host)
