@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import random
+import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -407,6 +409,60 @@ async def test_an_agent_without_the_right_key_is_told(sshd: Sshd, home: Path, mo
                 pass
 
     assert f"tried the keys of the agent at {sock}" in caught.value.details
+
+
+async def test_of_a_full_agent_only_the_named_key_is_offered(
+    sshd: Sshd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strangers = [make_key(home / f"stranger{n}") for n in range(8)]
+    with agent(home / "agent", *strangers) as sock:
+        monkeypatch.setenv("SSH_AUTH_SOCK", sock)
+
+        async with connect(sshd.target(isolated=False)) as conn:
+            assert (await conn.run("true")).ok
+
+
+async def test_a_locked_key_is_offered_by_the_agent_that_holds_it(
+    sshd: Sshd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with agent(home / "agent", sshd.identity) as sock:
+        monkeypatch.setenv("SSH_AUTH_SOCK", sock)
+        locked = locked_copy(sshd.identity, home / "locked")
+
+        async with connect(sshd.target(isolated=False, identity_files=(locked,))) as conn:
+            assert (await conn.run("true")).ok
+
+
+async def test_a_dial_that_is_cancelled_at_any_moment_leaves_nothing_open(sshd: Sshd) -> None:
+    async def dial(dialer: Dialer) -> None:
+        async with dialer.connect(sshd.target()):
+            pass
+
+    async with Dialer() as dialer:
+        await dial(dialer)
+        before = open_files()
+        for milliseconds in range(0, 60, 3):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(milliseconds / 1000):
+                    await dial(dialer)
+        gc.collect()
+
+        assert open_files() == before
+
+
+def open_files() -> list[str]:
+    """The sockets of this process, by name."""
+    entries = Path("/proc/self/fd").iterdir()
+    return sorted(str(entry.readlink()) for entry in entries if entry.is_socket())
+
+
+def locked_copy(key: Path, copy: Path) -> Path:
+    for suffix in ("", ".pub"):
+        shutil.copy(f"{key}{suffix}", f"{copy}{suffix}")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-p", "-P", "", "-N", "secret", "-f", str(copy)], check=True, capture_output=True
+    )
+    return copy
 
 
 @contextlib.contextmanager

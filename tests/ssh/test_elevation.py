@@ -157,7 +157,7 @@ async def test_a_password_that_sudo_wants_is_given_once_and_only_to_sudo(tmp_pat
             fed = await conn.run("cat; echo err >&2", input=b"for the command", elevate=True)
             lines = [line async for line in conn.follow("echo one; echo two", elevate=True)]
 
-    assert (fed.stdout, fed.status) == ("for the command", 0)
+    assert (fed.stdout, fed.stderr, fed.status) == ("for the command", "err\n", 0)
     assert lines == ["one", "two"]
     assert asked == [target, target]
 

@@ -23,8 +23,8 @@ from clanpy.ssh.target import HostKeyCheck, Target, parse_target
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from clanpy.ssh.bridge import Bridge
-    from clanpy.ssh.connection import Completed, Connection
+    from clanpy.ssh.bridge import BULK_BYTES, Bridge
+    from clanpy.ssh.connection import AskPassword, Completed, Connection
     from clanpy.ssh.dial import Dialer
     from clanpy.ssh.errors import (
         AuthenticationError,
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from clanpy.ssh.options import Timeouts
 
 __all__ = [
+    "BULK_BYTES",
+    "AskPassword",
     "AuthenticationError",
     "Bridge",
     "ChannelRefusedError",
@@ -66,6 +68,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AskPassword": "connection",
+    "BULK_BYTES": "bridge",
     "Bridge": "bridge",
     "Completed": "connection",
     "Connection": "connection",

@@ -20,6 +20,9 @@ from clanpy.ssh.errors import SshError
 
 # A socket's path is limited by the kernel: 104 bytes on macOS, 108 on Linux, and a zero byte is among them.
 MAX_PATH = 103
+
+# From here on a process of its own pays for its start: docs/decisions/0010-bulk-lane.md.
+BULK_BYTES = 256 << 20
 SETTLE_SECONDS = 2.0
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 import socket
 from collections import defaultdict
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,7 @@ RETRIES = 2
 BACKOFF_SECONDS = 0.5
 DIALS = 64
 DIALS_PER_JUMP = 8
+FILES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Dialer:
         self._jump_locks: defaultdict[Target, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def __aenter__(self) -> Self:
+        _raise_file_limit()
         return self
 
     async def __aexit__(
@@ -160,11 +163,18 @@ class Dialer:
     ) -> _Dialled:
         where = str(address or "")
         attempt = _Attempt(route, self._verdict(route, where), timeouts, asyncio.timeout(timeouts.connect))
+        sock: socket.socket | None = None
+        client: asyncssh.SSHClientConnection | None = None
         try:
             async with attempt.deadline:
                 sock = await _open(address) if address else None
                 client = await attempt.handshake(sock, tunnel)
         except BaseException as error:
+            # Both may be left over: the socket when asyncssh had not yet taken it, the connection when it was a moment too late.
+            if client is not None:
+                client.abort()
+            elif sock is not None:
+                sock.close()
             if not is_foreign(error):
                 raise
             raise attempt.failed(error, where) from error
@@ -260,6 +270,15 @@ class _Client(asyncssh.SSHClient):
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         return self._attempt.verdict.accepts(key)
+
+
+def _raise_file_limit() -> None:
+    """A connection is a file; the limit is low by default for the sake of programs that use select(), which this one does not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):  # macOS has a limit of its own below the hard one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _discard(late: _Dialled) -> None:

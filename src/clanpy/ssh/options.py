@@ -82,7 +82,7 @@ class Route:
     def keys_offered(self) -> tuple[str, ...]:
         """The keys that are offered to the host, for messages: where each is from and its fingerprint."""
         keys = [_describe(key) for key in self.options.client_keys or ()]
-        if self.options.agent_path:
+        if self.options.agent_path and self.options.agent_identities is None:
             keys.append(f"the keys of the agent at {self.options.agent_path}")
         return tuple(keys)
 
@@ -132,7 +132,23 @@ def _identities(target: Target) -> dict[str, Any]:
     files = [str(file.expanduser()) for file in target.identity_files]
     if target.isolated:
         return {"client_keys": files or None, "agent_path": None, "ignore_encrypted": False}
-    return {"client_keys": files, "ignore_encrypted": True} if files else {}
+    if not files:
+        return {}
+    # Of the agent's keys only those that were named: a host hangs up after a few wrong ones, and an agent may hold many.
+    named = [public for file in target.identity_files if (public := _public_key(file.expanduser())) is not None]
+    agent = {"agent_identities": named} if named else {"agent_path": None}
+    return {"client_keys": files, "ignore_encrypted": True, **agent}
+
+
+def _public_key(identity: Path) -> asyncssh.SSHKey | None:
+    try:
+        return asyncssh.read_public_key(identity.with_name(f"{identity.name}.pub"))
+    except (OSError, ValueError):
+        pass
+    try:
+        return asyncssh.read_private_key(identity).convert_to_public()
+    except (OSError, ValueError):
+        return None  # whether it can be used at all is found out elsewhere
 
 
 def _files(target: Target, options: asyncssh.SSHClientConnectionOptions) -> tuple[Path, ...]:

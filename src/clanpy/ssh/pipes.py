@@ -49,8 +49,8 @@ class Pipes:
         far = _Far(local, self)
         self.bridge.opened()
         try:
-            async with self.start.channel(far) as channel:
-                local.join(channel)
+            async with self.start.channel(far):
+                local.begin()
                 await far.ended.wait()
             self._judge(far)
         except SshError as error:
@@ -85,13 +85,16 @@ class _Local(asyncio.Protocol):
         self._tasks.start(self._pipes.serve(self))
 
     def join(self, channel: Channel) -> None:
-        """There is a channel: bytes may flow."""
+        """There is a channel: what comes out of it can be held up from here."""
         self._channel = channel
         channel.set_write_buffer_limits(high=HIGH_WATER)
+
+    def begin(self) -> None:
+        """The command reads: bytes may go there."""
         if self._transport:
             self._transport.resume_reading()
-        else:
-            channel.abort()
+        elif self._channel:
+            self._channel.abort()
 
     def data_received(self, data: bytes) -> None:
         assert self._channel is not None
@@ -145,6 +148,9 @@ class _Far(Collector):
         super().__init__(STDERR_BYTES, greeted=pipes.start.greeted)
         self._local = local
         self._bridge = pipes.bridge
+
+    def connection_made(self, chan: Channel) -> None:
+        self._local.join(chan)
 
     def output(self, data: bytes) -> None:
         self._bridge.count_received(len(data))

@@ -29,6 +29,19 @@ class _Race(Generic[T]):
     failures: list[SshError] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
+    async def go(self, ways: Sequence[Callable[[], Awaitable[T]]], stagger: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[None]] = []
+            for way in ways:
+                tasks.append(group.create_task(self.run(way)))
+                await self.wait_for_news(stagger)
+                if self.winners:
+                    break
+            while not self.winners and len(self.failures) < len(tasks):
+                await self.wait_for_news(None)
+            for task in tasks:
+                task.cancel()
+
     async def run(self, way: Callable[[], Awaitable[T]]) -> None:
         try:
             found = await way()
@@ -60,17 +73,12 @@ async def race(ways: Sequence[Callable[[], Awaitable[T]]], *, stagger: float, di
         SshError: all ways failed; it is the error of the one that came furthest, with the others in `details`.
     """
     state: _Race[T] = _Race(discard)
-    async with asyncio.TaskGroup() as group:
-        tasks: list[asyncio.Task[None]] = []
-        for way in ways:
-            tasks.append(group.create_task(state.run(way)))
-            await state.wait_for_news(stagger)
-            if state.winners:
-                break
-        while not state.winners and len(state.failures) < len(tasks):
-            await state.wait_for_news(None)
-        for task in tasks:
-            task.cancel()
+    try:
+        await state.go(ways, stagger)
+    except BaseException:  # cancelled, perhaps with a result in hand already
+        for late in state.winners:
+            discard(late)
+        raise
     if not state.winners:
         raise _furthest(state.failures)
     return state.winners[0]

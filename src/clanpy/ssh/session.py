@@ -98,7 +98,7 @@ class Collector(asyncssh.SSHClientSession[bytes]):
         _, found, rest = bytes(self._before).partition(_GREETING)
         if found:
             self.arrived = True
-            self._before.clear()
+            self.stderr = Tail(self.stderr.keep)  # so far it was sudo's
             self.news.set()
             if rest:
                 self.output(rest)

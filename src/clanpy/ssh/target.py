@@ -29,7 +29,7 @@ class Target:
         name: what the host is called in messages; the host itself where it is empty.
         user: the account. None: what the SSH configuration says, else root.
         port: None: what the SSH configuration says, else 22.
-        identity_files: private keys to offer, before those of the agent. Empty: the user's own keys.
+        identity_files: private keys to offer, by ourselves or by the agent that holds them. Empty: the agent's and the user's own.
         known_hosts: files with host keys, beside the user's; the fleet's own file is the first.
         host_key_check: see `HostKeyCheck`. New keys are written to the first of `known_hosts`, else to the user's file.
         jump: the hosts to go through, the nearest first.
