@@ -1,7 +1,7 @@
 """What becomes PID 1 of a host: put its root together, close the door behind, and run its init. Never returns.
 
-Runs in a child of the keeper that is alone in a new PID namespace. Until the last line nothing of this computer is hidden,
-so nothing of the host's own runs before.
+Runs in a child of the keeper that is alone in a new PID namespace. Until the door is closed this computer's files can be
+seen, so nothing of the host's own runs before.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NoReturn
 from clanpy.lab import cgroup, kernel
 from clanpy.lab.kernel import Mount, Namespace
 from clanpy.lab.plan import HostPlan
-from clanpy.lab.provision import INIT_ENVIRONMENT, SHARED, provision
+from clanpy.lab.provision import INIT_ENVIRONMENT, OLD, SHARED, in_old, provision
 
 
 BOOT_FAILED = 70
@@ -38,9 +38,10 @@ def boot(plan: HostPlan, network: int, group: Path | None) -> NoReturn:
         kernel.setns(network, Namespace.NET)
         kernel.unshare(Namespace.MOUNT | Namespace.UTS | Namespace.IPC | Namespace.CGROUP)
         kernel.set_hostname(plan.host.name)
+        _enter(plan)
         _assemble(plan)
-        provision(plan, Path("root"))
-        _enter(Path("root"))
+        provision(plan, Path("/"))
+        _close_the_door()
         kernel.forbid_kernel_changes()
         _run_init(plan)
     except BaseException:  # whatever it was: the child of a fork must not go on with its parent's work
@@ -56,32 +57,52 @@ def _redirect(console: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
 
-def _assemble(plan: HostPlan) -> None:
-    """Mount the host's root at `root` of its folder. Paths are relative: so no character in them can be misread."""
+def _enter(plan: HostPlan) -> None:
+    """Make the host's root the root, with this computer's below it for as long as the host is put together.
+
+    First of all: a link that was deployed to the host then leads where it would on the host, and not into this computer.
+    The current folder is the host's folder from here on, and paths in it are relative.
+    """
     kernel.mount("none", "/", flags=Mount.PRIVATE | Mount.RECURSIVE)
     os.chdir(plan.paths.folder)
-    root = Path("root")
     if plan.base.tree is None:
-        _root_of_this_computer(root)
+        Path("disk/root").mkdir(exist_ok=True)
+        kernel.mount("disk/root", "root", flags=Mount.BIND)
     else:
-        _overlay(str(plan.base.tree), "all", root)
+        _overlay(str(plan.base.tree), "all", Path("root"))
+    os.chdir("root")
+    Path(OLD.name).mkdir(exist_ok=True)
+    kernel.pivot_root(".", OLD.name)
+    os.chroot(".")
+    os.chdir(in_old(plan.paths.folder))
+
+
+def _close_the_door() -> None:
+    """Nothing of this computer can be named from here on."""
+    os.chdir("/")
+    kernel.unmount(OLD)
+    OLD.rmdir()
+
+
+def _assemble(plan: HostPlan) -> None:
+    """Mount everything else that the host has."""
+    root = Path("/")
+    if plan.base.tree is None:
+        _programs_of_this_computer(root)
     _own(root)
-    shared = root / SHARED.relative_to("/")
-    shared.mkdir(parents=True, exist_ok=True)
-    kernel.mount(plan.shared, shared, flags=Mount.BIND)
-    kernel.mount("none", shared, flags=Mount.BIND | Mount.REMOUNT | Mount.READ_ONLY)
+    SHARED.mkdir(parents=True, exist_ok=True)
+    kernel.mount(in_old(plan.shared), SHARED, flags=Mount.BIND)
+    kernel.mount("none", SHARED, flags=Mount.BIND | Mount.REMOUNT | Mount.READ_ONLY)
     if plan.base.init == "systemd":
         kernel.mount("cgroup2", root / "sys/fs/cgroup", "cgroup2", Mount.NO_SUID | Mount.NO_DEV | Mount.NO_EXEC)
-    _devices(root / "dev", plan.paths.console)
+    _devices(root / "dev")
     _pretend_boot(root / "proc")
 
 
-def _root_of_this_computer(root: Path) -> None:
-    """A plain folder with this computer's `/usr` below an overlay, without `/usr/local`."""
-    Path("disk/root").mkdir(exist_ok=True)
-    kernel.mount("disk/root", root, flags=Mount.BIND)
+def _programs_of_this_computer(root: Path) -> None:
+    """This computer's `/usr` below an overlay, without `/usr/local`."""
     for top in ("usr", *_TOPS):
-        original = Path("/", top)
+        original = OLD / top
         if original.is_symlink():
             if not (root / top).is_symlink():
                 (root / top).symlink_to(original.readlink())
@@ -114,14 +135,14 @@ def _own(root: Path) -> None:
     kernel.mount("dev", root / "dev", "tmpfs", Mount.NO_SUID, "mode=755,size=1m")
 
 
-def _devices(dev: Path, console: Path) -> None:
+def _devices(dev: Path) -> None:
     for name in ("pts", "shm"):
         (dev / name).mkdir()
     for name in _NODES:
         (dev / name).touch()
-        kernel.mount(Path("/dev", name), dev / name, flags=Mount.BIND)
+        kernel.mount(OLD / "dev" / name, dev / name, flags=Mount.BIND)
     (dev / "console").touch()
-    kernel.mount(console, dev / "console", flags=Mount.BIND)
+    kernel.mount("console.log", dev / "console", flags=Mount.BIND)
     kernel.mount("devpts", dev / "pts", "devpts", Mount.NO_SUID, "newinstance,ptmxmode=0666,mode=620,gid=5")
     kernel.mount("shm", dev / "shm", "tmpfs", Mount.NO_SUID | Mount.NO_DEV, "mode=1777,size=64m")
     links = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1"}
@@ -137,17 +158,6 @@ def _pretend_boot(proc: Path) -> None:
     kernel.mount(settings, settings, flags=Mount.BIND)
     kernel.mount("none", settings, flags=Mount.BIND | Mount.REMOUNT | Mount.READ_ONLY)
     kernel.mount(boot_id, settings / "kernel/random/boot_id", flags=Mount.BIND)
-
-
-def _enter(root: Path) -> None:
-    """Make the root the only one there is: nothing of this computer can be named from here on."""
-    os.chdir(root)
-    Path(".old").mkdir(exist_ok=True)
-    kernel.pivot_root(".", ".old")
-    os.chroot(".")
-    os.chdir("/")
-    kernel.unmount("/.old")
-    Path("/.old").rmdir()
 
 
 def _run_init(plan: HostPlan) -> NoReturn:

@@ -16,6 +16,7 @@ from clanpy.lab.plan import HostPlan
 from clanpy.lab.shims import DARWIN_SHIMS, LINUX_SHIMS
 
 
+OLD = Path("/.old")  # this computer's root, while a host is put together
 OWN = Path("/usr/lib/clanpy-lab")
 SHARED = OWN / "shared"
 _ALTERNATIVES = Path("/etc/alternatives")
@@ -43,8 +44,13 @@ class Account:
         return f"{self.name}:x:{self.uid}:{self.gid}::{self.home}:{self.shell}"
 
 
+def in_old(path: Path) -> Path:
+    """A path of this computer, as it is called while a host is put together."""
+    return OLD / path.relative_to("/")
+
+
 def provision(plan: HostPlan, root: Path) -> None:
-    """Furnish the root of a host that is mounted at `root`."""
+    """Furnish the root of a host. The current folder is the host's folder on this computer."""
     mark = Path("disk", "provisioned")
     if mark.is_file() and mark.read_text() == plan.stamp:
         return
@@ -98,16 +104,16 @@ def _copy_etc(root: Path) -> None:
     if not alternatives.is_symlink():
         alternatives.symlink_to(SHARED / _ALTERNATIVES.name)
     for name in _PLAIN_ETC:
-        source, target = Path("/etc", name), root / "etc" / name
+        source, target = OLD / "etc" / name, root / "etc" / name
+        draft = target.with_name(f".{name}.new")
+        if target.exists() or target.is_symlink():
+            continue  # as it was deployed since
         if source.is_dir():
-            shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True, copy_function=_copy)
+            shutil.rmtree(draft, ignore_errors=True)
+            shutil.copytree(source, draft, symlinks=True)
+            draft.rename(target)
         elif source.is_file():
-            _copy(source, target)
-
-
-def _copy(source: str | Path, target: str | Path) -> None:
-    Path(target).unlink(missing_ok=True)
-    shutil.copy2(source, target, follow_symlinks=False)
+            shutil.copy2(source, target)
 
 
 def _accounts(plan: HostPlan) -> tuple[Account, ...]:
@@ -166,7 +172,7 @@ def _write_sudo(root: Path, plan: HostPlan) -> None:
 
 def _write_ssh(root: Path, plan: HostPlan) -> None:
     folder = root / "etc/ssh"
-    key = plan.paths.key
+    key = Path(*plan.paths.key.parts[-2:])
     put(folder / key.name, key.read_text(), 0o600)
     put(folder / f"{key.name}.pub", key.with_suffix(".pub").read_text())
     (folder / "sshd_config.d").mkdir(exist_ok=True)

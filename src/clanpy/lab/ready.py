@@ -96,7 +96,7 @@ def _told(paths: Paths, host: str, what: str) -> LabError:
     last = console[-1] if console else ""
     if f"[Errno {errno.ENOSPC}]" in last:
         return no_space(paths)
-    hint = None
+    hint = f"`clanpy lab fault heal {host}` undoes faults; its console: {paths.host(host).console}"
     if f"[Errno {errno.EINVAL}] mount" in last:
         hint = f"{paths.folder} can't hold an overlay: choose another place with CLANPY_LAB_DIR, or use --disk 1g"
     return BootError(f"host {host} of lab {paths.name!r} {what}", hint=hint, details=console)
