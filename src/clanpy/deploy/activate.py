@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -39,6 +40,8 @@ GRACE = 60.0  # seconds beyond the guard's own limits in which we go on looking 
 PAUSE = 0.5  # seconds between two attempts to reach it
 COMMIT_SECONDS = 120.0  # for profile and boot entry after the confirmation
 MAX_RECOVERIES = 2
+TAIL_LINES = 20
+MARK = "clanpy: "  # how the guard's own lines in the log begin
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +59,8 @@ class Guarded:
     activation: Activation
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _cursor: int = field(default=0, init=False)
+    _heard: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES), init=False)
+    _is_going_back: bool = field(default=False, init=False)
     _recoveries: int = field(default=0, init=False)
 
     @property
@@ -107,8 +112,7 @@ class Guarded:
         async with aclosing(follow(conn, self.activation.id, cursor=self._cursor)) as said:
             async for item in said:
                 if isinstance(item, FollowedLine):
-                    self._cursor = item.cursor
-                    self.host.log(Stage.ACTIVATE, item.text)
+                    self._hear(item)
                     continue
                 last = item
                 if item.phase is Phase.ROLLING_BACK and not item.ended:
@@ -119,6 +123,14 @@ class Guarded:
             await recover(conn, self.activation.id)
             return await self._follow(conn)
         return last
+
+    def _hear(self, line: FollowedLine) -> None:
+        self._cursor = line.cursor
+        self.host.log(Stage.ACTIVATE, line.text)
+        if line.text.startswith(MARK):
+            self._is_going_back = self._is_going_back or line.text == f"{MARK}{Phase.ROLLING_BACK}"
+        elif not self._is_going_back:
+            self._heard.append(line.text)
 
     async def _confirm(self) -> ActivationResult:
         async def say(conn: Connection) -> ActivationResult:
@@ -159,10 +171,11 @@ class Guarded:
         name, why = self.host.name, ended.why or "no reason is known"
         if self.activation.account is None:
             self.host.previous, self.host.system = ended.previous, ended.running
+        # what went wrong is said before the way back begins, and that may be long
+        details = tuple(self._heard) or ended.log_tail
         match ended.outcome:
             case GuardOutcome.ROLLED_BACK:
-                message = f"{name} went back to what ran before: {why}"
-                raise RolledBackError(message, details=ended.log_tail)
+                raise RolledBackError(f"{name} went back to what ran before: {why}", details=details)
             case GuardOutcome.STUCK:
                 message = f"{name} could neither go on nor back: {why}"
                 raise StuckError(
@@ -171,7 +184,7 @@ class Guarded:
                     details=ended.log_tail,
                 )
             case GuardOutcome.FAILED:
-                raise ActivationFailedError(f"{self._what} was not activated on {name}: {why}", details=ended.log_tail)
+                raise ActivationFailedError(f"{self._what} was not activated on {name}: {why}", details=details)
         raise LostSightError(
             f"the activation on {name} has not come to an end",
             hint=f"`clanpy machines status {name}` says where it ended",
