@@ -14,6 +14,9 @@ from clanpy.nix.errors import CopyError, DiskFullError, is_disk_full, plain, tai
 from clanpy.nix.program import NixProgram
 
 
+STEP = 1 << 18  # bytes of progress that are worth telling
+
+
 @dataclass(frozen=True, slots=True)
 class PathInfo:
     """A valid store path: its size as an archive in bytes, and the paths that it refers to (not itself)."""
@@ -81,8 +84,11 @@ async def copy(
     *,
     host: str,
     on_progress: Callable[[CopyProgress], None] = _ignore,
+    sizes: Mapping[str, int] | None = None,
 ) -> None:
     """Copy store paths and all that they refer to into the store whose daemon answers at `socket`.
+
+    `sizes` are the bytes of paths: old versions of Nix tell of no bytes, so that a path counts when it has arrived.
 
     Raises:
         DiskFullError: the other store has no space left.
@@ -90,7 +96,7 @@ async def copy(
     """
     if not paths:
         return
-    watch = _Watch(on_progress)
+    watch = _Watch(on_progress, sizes or {})
     done = await nix.run(
         ["nix", "copy", *FLAGS, "--no-check-sigs", "--to", f"unix://{socket}", *paths], on_line=watch.hear
     )
@@ -107,30 +113,37 @@ class _Watch:
     """Adds up what the log of a copy says."""
 
     on_progress: Callable[[CopyProgress], None]
+    sizes: Mapping[str, int]
     errors: list[str] = field(default_factory=list)
     running: dict[int, str] = field(default_factory=dict)
     bytes_of: dict[int, int] = field(default_factory=dict)
     paths_done: int = 0
     bytes_done: int = 0
+    told: int = 0
 
     def hear(self, line: str) -> None:
         match parse(line):
             case CopyStarted(activity, path):
-                self.running[activity] = name_of(path)
-                self._report(self.running[activity])
+                self.running[activity] = path
+                self._report(path)
             case Advanced(activity, done, _) if activity in self.running:
                 self.bytes_of[activity] = done
-                self._report(self.running[activity])
+                if self._bytes() - self.told >= STEP:
+                    self._report(self.running[activity])
             case Stopped(activity) if activity in self.running:
-                self.bytes_done += self.bytes_of.pop(activity, 0)
+                path = self.running.pop(activity)
+                self.bytes_done += max(self.bytes_of.pop(activity, 0), self.sizes.get(path, 0))
                 self.paths_done += 1
-                del self.running[activity]
                 self._report(None)
             case Said(text, is_error=True):
                 self.errors.append(plain(text))
 
+    def _bytes(self) -> int:
+        return self.bytes_done + sum(self.bytes_of.values())
+
     def _report(self, path: str | None) -> None:
-        self.on_progress(CopyProgress(self.paths_done, self.bytes_done + sum(self.bytes_of.values()), path))
+        self.told = self._bytes()
+        self.on_progress(CopyProgress(self.paths_done, self.told, None if path is None else name_of(path)))
 
 
 def _records(found: Any) -> list[dict[str, Any]]:
