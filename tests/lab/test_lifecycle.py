@@ -88,9 +88,9 @@ def test_a_new_account_comes_to_a_host_that_runs(own_lab_name: Name) -> None:
 def test_a_link_on_a_host_does_not_lead_into_this_computer(own_lab_name: Name, tmp_path: Path) -> None:
     name = own_lab_name("link")
     lab = up(LabSpec(name=name, hosts=(A,)))
-    lab.run_in("a", ["sh", "-c", f"rm -r /etc/nix; mkdir -p {tmp_path}; ln -s {tmp_path} /etc/nix"])
+    lab.run_in("a", ["sh", "-c", f"rm -r /etc/nix; ln -s {tmp_path} /etc/nix"])
     lab = up(LabSpec(name=name, hosts=(HostSpec(name="a", users=("new",)),)))  # which writes nix.conf anew
-    assert "new" in lab.run_in("a", ["cat", f"{tmp_path}/nix.conf"]).stdout
+    assert "new" in lab.run_in("a", ["cat", "/etc/nix/nix.conf"]).stdout
     assert list(tmp_path.iterdir()) == []
 
 

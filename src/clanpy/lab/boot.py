@@ -16,7 +16,7 @@ from typing import NoReturn
 from clanpy.lab import cgroup, kernel
 from clanpy.lab.kernel import Mount, Namespace
 from clanpy.lab.plan import HostPlan
-from clanpy.lab.provision import INIT_ENVIRONMENT, OLD, SHARED, in_old, provision
+from clanpy.lab.provision import INIT_ENVIRONMENT, OLD, SHARED, have_folder, in_old, provision
 
 
 BOOT_FAILED = 70
@@ -90,7 +90,7 @@ def _assemble(plan: HostPlan) -> None:
     if plan.base.tree is None:
         _programs_of_this_computer(root)
     _own(root)
-    SHARED.mkdir(parents=True, exist_ok=True)
+    have_folder(SHARED)
     kernel.mount(in_old(plan.shared), SHARED, flags=Mount.BIND)
     kernel.mount("none", SHARED, flags=Mount.BIND | Mount.REMOUNT | Mount.READ_ONLY)
     if plan.base.init == "systemd":
@@ -107,10 +107,10 @@ def _programs_of_this_computer(root: Path) -> None:
             if not (root / top).is_symlink():
                 (root / top).symlink_to(original.readlink())
         elif original.is_dir():
-            (root / top).mkdir(exist_ok=True)
+            have_folder(root / top)
             _overlay(str(original), top, root / top)
     Path("disk/local").mkdir(exist_ok=True)
-    (root / "usr/local").mkdir(exist_ok=True)
+    have_folder(root / "usr/local")
     kernel.mount("disk/local", root / "usr/local", flags=Mount.BIND)
 
 
@@ -124,7 +124,7 @@ def _overlay(lower: str, name: str, target: Path) -> None:
 def _own(root: Path) -> None:
     """What every host has for itself: the store, and the file systems that live in memory or in the kernel."""
     for name in ("nix", "proc", "sys", "run", "tmp", "dev"):
-        (root / name).mkdir(exist_ok=True)
+        have_folder(root / name)
     Path("disk/nix").mkdir(exist_ok=True)
     kernel.mount("disk/nix", root / "nix", flags=Mount.BIND)
     quiet = Mount.NO_SUID | Mount.NO_DEV | Mount.NO_EXEC

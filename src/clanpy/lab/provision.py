@@ -74,16 +74,23 @@ def provision(plan: HostPlan, root: Path) -> None:
 
 def put(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file anew: never through a link that is there, and never into a file of the layer below."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    have_folder(path.parent)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(text)
         os.fchmod(file.fileno(), mode)
 
 
+def have_folder(path: Path) -> None:
+    """Have a folder there, also where a link leads nowhere (to a store path that has gone, say)."""
+    if path.is_symlink() and not path.exists():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def _folders(root: Path) -> None:
     for name in ("etc", "var/log", "var/lib", "var/empty", "var/tmp", "var/cache", "var/db", "opt", "boot"):
-        (root / name).mkdir(parents=True, exist_ok=True)
+        have_folder(root / name)
     (root / "var/tmp").chmod(0o1777)
     for name, target in {"var/run": "/run", "var/lock": "/run/lock"}.items():
         if not (root / name).is_symlink() and not (root / name).exists():
@@ -150,7 +157,7 @@ def _merge_lines(path: Path, lines: Sequence[str], mode: int = 0o644) -> None:
 
 def _authorize(root: Path, account: Account, key: str) -> None:
     home = root / account.home.lstrip("/")
-    (home / ".ssh").mkdir(parents=True, exist_ok=True)
+    have_folder(home / ".ssh")
     put(home / ".ssh/authorized_keys", f"{key}\n", 0o600)
     for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
         os.chown(path, account.uid, account.gid)
@@ -162,7 +169,7 @@ def _write_sudo(root: Path, plan: HostPlan) -> None:
     lines = ["Defaults env_reset", "root ALL=(ALL:ALL) ALL"]
     lines += [f"{name} ALL=(ALL:ALL) NOPASSWD: ALL" for name in plan.host.users]
     put(root / "etc/sudoers", "".join(f"{line}\n" for line in [*lines, "@includedir /etc/sudoers.d"]), 0o440)
-    (root / "etc/sudoers.d").mkdir(exist_ok=True)
+    have_folder(root / "etc/sudoers.d")
     # Debian's own list of modules for sudo wants its session managers
     put(
         root / "etc/pam.d/sudo",
@@ -175,7 +182,7 @@ def _write_ssh(root: Path, plan: HostPlan) -> None:
     key = Path(*plan.paths.key.parts[-2:])
     put(folder / key.name, key.read_text(), 0o600)
     put(folder / f"{key.name}.pub", key.with_suffix(".pub").read_text())
-    (folder / "sshd_config.d").mkdir(exist_ok=True)
+    have_folder(folder / "sshd_config.d")
     path = (
         "/usr/bin:/bin:/usr/sbin:/sbin"
         if plan.host.class_ == "darwin"
@@ -216,7 +223,7 @@ def _write_nix(root: Path, plan: HostPlan) -> None:
         "var/nix/daemon-socket",
         "var/log/nix",
     ):
-        (root / "nix" / name).mkdir(parents=True, exist_ok=True)
+        have_folder(root / "nix" / name)
     (root / "nix/store").chmod(0o1775)
 
 
@@ -259,12 +266,12 @@ def _write_units(root: Path) -> None:
     put(units / "clanpy-lab-boot.service", _BOOT_UNIT)
     put(units / "clanpy-lab-sshd.service", _SSHD_UNIT)
     wants = units / "multi-user.target.wants"
-    wants.mkdir(exist_ok=True)
+    have_folder(wants)
     for name in ("clanpy-lab-boot.service", "clanpy-lab-sshd.service"):
         if not (wants / name).is_symlink():
             (wants / name).symlink_to(f"../{name}")
     masks = root / "etc/systemd/system"
-    masks.mkdir(parents=True, exist_ok=True)
+    have_folder(masks)
     for name in _MASKED:
         (masks / name).unlink(missing_ok=True)
         (masks / name).symlink_to("/dev/null")
