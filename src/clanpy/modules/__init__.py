@@ -37,6 +37,7 @@ from clanpy.modules.errors import (
 from clanpy.modules.evaluate import Result, evaluate
 from clanpy.modules.lazy import Lazy, force, lazy
 from clanpy.modules.merge import MISSING
+from clanpy.modules.model import model
 from clanpy.modules.nix_encoding import to_nix_module
 from clanpy.modules.options import Option, constant, mk_enable_option, mk_option, option
 from clanpy.modules.priority import (
@@ -115,6 +116,7 @@ __all__ = [
     "mk_removed_option_module",
     "mk_renamed_option_module",
     "mk_vm_override",
+    "model",
     "option",
     "parse_path",
     "show_path",

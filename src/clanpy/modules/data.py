@@ -15,23 +15,21 @@ def to_data(value: Any) -> Any:
     Raises:
         ModuleError: a value can't be computed.
     """
-    root: list[Any] = [None]
-    pending: list[tuple[Any, Any, Any]] = [(root, 0, value)]
+    root: list[Any] = [value]
+    pending: list[Any] = [root]
     while pending:
-        target, key, item = pending.pop()
-        if item.__class__ in ATOMS:
-            target[key] = item
-            continue
-        if isinstance(item, Lazy):
-            item = force(item)
-        if isinstance(item, Mapping):
-            made: dict[Any, Any] = dict.fromkeys(item)
-            target[key] = made
-            pending.extend((made, k, item[k]) for k in made)
-        elif isinstance(item, list | tuple):
-            filled = [None] * len(item)
-            target[key] = filled
-            pending.extend((filled, i, x) for i, x in enumerate(item))
-        else:
-            target[key] = item
+        made = pending.pop()
+        for key in range(len(made)) if made.__class__ is list else made:
+            item = made[key]
+            if item.__class__ in ATOMS:
+                continue
+            if isinstance(item, Lazy):
+                item = force(item)
+            if isinstance(item, Mapping):
+                item = dict(item.items())
+                pending.append(item)
+            elif isinstance(item, list | tuple):
+                item = list(item)
+                pending.append(item)
+            made[key] = item
     return root[0]

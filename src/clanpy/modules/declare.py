@@ -89,7 +89,13 @@ def merge_declarations(path: Path, written: Sequence[Written]) -> Declared:
         twice = already_declared(path, source, place, places)
         if places:
             _check_once(merged, option, twice)
-        _merge_into(merged, option, twice)
+        try:
+            _merge_into(merged, option, twice)
+        except DeclarationError as error:
+            if error is not twice:
+                # Found inside a type, which does not know where it is.
+                error.path, error.place = path, error.place or place
+            raise
         inner = option.type.modules if option.type is not None else None
         if inner is not None:
             modules = [*(_inside(m, source) for m in inner), *modules]

@@ -34,7 +34,7 @@ class Program:
         top: the configuration of the modules that were given, in merge order; it comes after.
     """
 
-    __slots__ = ("collected", "deep", "notices", "scoped", "top", "tree")
+    __slots__ = ("collected", "deep", "notices", "problems", "top", "tree")
 
     def __init__(self, collected: Collected, tree: Group) -> None:
         self.collected = collected
@@ -45,6 +45,7 @@ class Program:
         self.deep = [m for m in defining if id(m) not in roots]
         self.top = [m for m in defining if id(m) in roots]
         self.notices = [n for m in merged for n in m.notices]
+        self.problems = [p for m in merged for p in m.problems]
 
     def shareable(self) -> Program:
         """The same for many evaluations: sources belong to none of them."""
@@ -110,6 +111,8 @@ class Config(LazyMapping):
     def _quick_option(self, child: Declared, name: str, found: Any, source: Source) -> Any:
         if found is MISSING:
             value = child.instant
+            if value is MISSING and child.constant is not MISSING:
+                value = child.type.quick(self._context, self._loc, name, child.constant, child.source)
         elif child.plain and found.__class__ in UNWRAPPED:
             value = child.type.quick(self._context, self._loc, name, found, source)
         else:
@@ -132,7 +135,7 @@ class Config(LazyMapping):
         if isinstance(child, Group):
             return Config(self._evaluation, child, (*self._loc, name), self._pushed(name))
         self._context.forced += 1
-        return evaluate_option(self._evaluation, child, (*self._loc, name), self.definitions(name))
+        return evaluate_option(self._evaluation, child, (*self._loc, name), self.definitions_(name))
 
     def _pushed(self, name: str) -> Level:
         path = (*self._loc, name)
@@ -142,28 +145,28 @@ class Config(LazyMapping):
         return level
 
     @property
-    def group(self) -> Group:
+    def group_(self) -> Group:
         """The options of this level."""
         return self._group
 
     @property
-    def definition_level(self) -> Level:
+    def level_(self) -> Level:
         """What the modules say about this level."""
         return self._level
 
     @property
-    def evaluation(self) -> Evaluation:
+    def evaluation_(self) -> Evaluation:
         """The evaluation whose configuration this is."""
         return self._evaluation
 
-    def definitions(self, name: str) -> list[Def]:
+    def definitions_(self, name: str) -> list[Def]:
         """What the modules say about this option, as they say it, without the default."""
         return [Def(m[name], s) for m, s in self._level if name in m]
 
-    def described(self, name: str) -> str:
+    def described_(self, name: str) -> str:
         path = (*self._loc, name)
         child = self._children.get(name)
-        computed = [d for d in self.definitions(name) if d.value.__class__ not in UNWRAPPED]
+        computed = [d for d in self.definitions_(name) if d.value.__class__ not in UNWRAPPED]
         place: Any = computed[0].place(path) if computed else None
         if place is None and isinstance(child, Declared) and child.places:
             place = child.places[0]
@@ -294,7 +297,7 @@ class Evaluation:
 
     def _too_early(self) -> InfiniteRecursionError:
         where = _user_line()
-        via = " → ".join(owner.described(name) for owner, name in frames())
+        via = " → ".join(owner.described_(name) for owner, name in frames())
         return InfiniteRecursionError(
             f"infinite recursion: the configuration is read while {self._state}" + (f" ({via})" if via else ""),
             place=where,
@@ -347,7 +350,7 @@ class Evaluation:
 
     def _is_simple(self) -> bool:
         """True when it can be told at once that every definition has an option."""
-        return not self.program.notices and is_known(self.program.tree, self.level)
+        return not self.program.problems and is_known(self.program.tree, self.level)
 
     @property
     def freeform(self) -> Any:

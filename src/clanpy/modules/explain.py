@@ -107,13 +107,13 @@ class _Spot(NamedTuple):
 def _explain(evaluation: Evaluation, path: Path) -> Explanation:
     config: Config = evaluation.config
     for n, name in enumerate(path):
-        child = config.group.children.get(name)
+        child = config.group_.children.get(name)
         rest = path[n + 1 :]
         full = (*evaluation.prefix, *path[: n + 1])
         if child is None:
             return _in_value(config, path[n:], full[:-1])
         if isinstance(child, Declared):
-            defs = with_default(evaluation, child, config.definitions(name))
+            defs = with_default(evaluation, child, config.definitions_(name))
             return _follow(_Spot(config, name, full, child.type, defs, child), rest)
         if not rest:
             return _group(config, name, full)
@@ -123,9 +123,7 @@ def _explain(evaluation: Evaluation, path: Path) -> Explanation:
 
 def _group(config: Config, name: str, full: Path) -> Explanation:
     inner: Config = config[name]
-    found = [
-        Contribution(s.place(full), dict(m), PLAIN_PRIORITY, MIDDLE, counts=True) for m, s in inner.definition_level
-    ]
+    found = [Contribution(s.place(full), dict(m), PLAIN_PRIORITY, MIDDLE, counts=True) for m, s in inner.level_]
     return Explanation(full, None, inner, None, tuple(found), ())
 
 
@@ -135,7 +133,7 @@ def _follow(spot: _Spot, rest: Path) -> Explanation:
         return _explained(spot)
     value = spot.owner[spot.name]
     if isinstance(value, Config):
-        return _explain(value.evaluation, rest)
+        return _explain(value.evaluation_, rest)
     if isinstance(value, Entries):
         return _entry(value, rest, spot.path)
     return _in_value(value, rest, spot.path)
@@ -145,7 +143,7 @@ def _entry(entries: Entries, rest: Path, full: Path) -> Explanation:
     name = rest[0]
     if name not in entries:
         raise _missing(entries, name, full)
-    spot = _Spot(entries, name, (*full, name), entries.element_type, entries.definitions(name))
+    spot = _Spot(entries, name, (*full, name), entries.elem_type_, entries.definitions_(name))
     return _follow(spot, rest[1:])
 
 
@@ -156,7 +154,7 @@ def _in_value(value: Any, rest: Path, full: Path) -> Explanation:
         if isinstance(value, Entries):
             return _entry(value, rest[n:], here)
         if isinstance(value, Config) and n:
-            return _explain(value.evaluation, rest[n:])
+            return _explain(value.evaluation_, rest[n:])
         if isinstance(value, Mapping) and name in value:
             value = value[name]
         elif isinstance(value, list) and name.isdigit() and int(name) < len(value):

@@ -101,13 +101,13 @@ class OptionView(DocumentedOption):
     @property
     def relative(self) -> Path:
         """The path from the root of its evaluation."""
-        return self.loc[len(self._config.evaluation.prefix) :]
+        return self.loc[len(self._config.evaluation_.prefix) :]
 
     def _final(self) -> tuple[list[Def], int]:
         from clanpy.modules.evaluation import with_default  # noqa: PLC0415  # evaluations use this module
 
-        defs = with_default(self._config.evaluation, self._declared, self._config.definitions(self._name))
-        return final(defs, self.loc)
+        defs = with_default(self._config.evaluation_, self._declared, self._config.definitions_(self._name))
+        return final(defs, self.loc, self.type)
 
     @property
     def is_defined(self) -> bool:
@@ -141,12 +141,14 @@ class OptionView(DocumentedOption):
 class OptionGroup(Mapping[str, Any]):
     """Options by name, as the configuration is: `options.services.nginx.enable`."""
 
-    __slots__ = ("_evaluation", "_group", "_loc")
+    __slots__ = ("_evaluation", "_group", "_live", "_loc")
 
-    def __init__(self, evaluation: Evaluation, group: Group, loc: Path) -> None:
+    def __init__(self, evaluation: Evaluation, group: Group, loc: Path, *, live: bool = True) -> None:
         self._evaluation = evaluation
         self._group = group
         self._loc = loc
+        # Options inside types are for documentation: they have no values.
+        self._live = live
 
     def __getitem__(self, name: str) -> Any:
         child = self._group.children.get(name)
@@ -154,7 +156,9 @@ class OptionGroup(Mapping[str, Any]):
         if child is None:
             raise self._missing(name)
         if isinstance(child, Group):
-            return OptionGroup(self._evaluation, child, path)
+            return OptionGroup(self._evaluation, child, path, live=self._live)
+        if not self._live:
+            return DocumentedOption(child, path)
         return _LazyView(self._evaluation, name, child, path)
 
     def _missing(self, name: Any) -> MissingAttributeError:
@@ -174,7 +178,7 @@ class OptionGroup(Mapping[str, Any]):
         return name in self._group.children
 
     def __iter__(self) -> Iterator[str]:
-        root = len(self._loc) == len(self._evaluation.prefix)
+        root = self._group is self._evaluation.program.tree
         return iter(sorted(name for name in self._group.children if name != "_module" or not root))
 
     def __len__(self) -> int:
@@ -185,13 +189,6 @@ class OptionGroup(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<options {show_path(self._loc) or '(root)'}: {', '.join(self)}>"
-
-    def at(self, path: Path) -> Any:
-        """The option or group at a path below this one."""
-        found: Any = self
-        for name in path:
-            found = found[name]
-        return found
 
 
 class _LazyView(OptionView):

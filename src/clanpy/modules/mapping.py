@@ -34,7 +34,8 @@ _BUSY: Final = _Busy()
 class LazyMapping(Mapping[str, Any]):
     """Names are known at once, values are computed on first access and kept; iteration is in the order of the names.
 
-    `mapping.name` is `mapping["name"]`, except for names that are methods (`items`, `keys`, `get`, `values`).
+    `mapping.name` is `mapping["name"]`, except for names that are methods of mappings (`items`, `keys`, `get`, `values`). What
+    else there is for the library itself ends in an underscore, so that it does not hide an option.
 
     Raises:
         MissingAttributeError: there is no such name; it is both an AttributeError and a KeyError.
@@ -66,7 +67,7 @@ class LazyMapping(Mapping[str, Any]):
         """The value of a name that exists."""
         raise NotImplementedError
 
-    def described(self, name: str) -> str:
+    def described_(self, name: str) -> str:
         """The option for a cycle: its path and the place where the value comes from."""
         return show_path((*self._loc, name))
 
@@ -103,6 +104,11 @@ class LazyMapping(Mapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._has(name)
+
+    @property
+    def loc_(self) -> Path:
+        """The path of this mapping."""
+        return self._loc
 
     def get(self, name: str, default: Any = None) -> Any:
         return self[name] if name in self else default  # noqa: SIM401  # this is what get is
@@ -163,7 +169,7 @@ def cycle(owner: Frame, name: str) -> InfiniteRecursionError:
     """The values that wait for each other, as a chain."""
     stack = frames()
     start = next((i for i, (o, n) in enumerate(stack) if o is owner and n == name), 0)
-    chain = [o.described(n) for o, n in stack[start:]]
+    chain = [o.described_(n) for o, n in stack[start:]]
     first = chain[0].partition(" (")[0] if chain else name
     return InfiniteRecursionError(
         f"infinite recursion: {' → '.join([*chain, first])}",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from clanpy.modules.errors import TypeMismatchError, UnsetOptionError
-from clanpy.modules.lazy import Lazy, force
+from clanpy.modules.errors import TypeMismatchError, UnsetOptionError, WrapperError
+from clanpy.modules.lazy import force
 from clanpy.modules.priority import (
     MIDDLE,
     PLAIN,
@@ -59,7 +59,7 @@ def merge_definitions(context: Context, kind: Type, path: Path, defs: list[Def])
         TypeMismatchError: the type refuses some of them.
         ModuleError: whatever the type finds when it merges.
     """
-    return checked_merge(context, kind, path, final(defs, path).defs)
+    return checked_merge(context, kind, path, final(defs, path, kind).defs)
 
 
 def checked_merge(context: Context, kind: Type, path: Path, defs: list[Def]) -> Any:
@@ -72,18 +72,22 @@ def checked_merge(context: Context, kind: Type, path: Path, defs: list[Def]) -> 
     return kind.merge(context, path, defs)
 
 
-def is_defined(path: Path, defs: list[Def]) -> bool:
-    return any(d.value.__class__ in UNWRAPPED for d in defs) or bool(final(defs, path).defs)
+def final(defs: list[Def], path: Path, kind: Type) -> Final:
+    """Conditions looked at, merges spliced, overridden ones dropped, the rest in order.
 
-
-def final(defs: list[Def], path: Path) -> Final:
-    """Conditions looked at, merges spliced, overridden ones dropped, the rest in order."""
+    Raises:
+        WrapperError: a wrapper is inside one that has to be inside it, and the type makes nothing of that.
+    """
     for d in defs:
         if d.value.__class__ not in UNWRAPPED:
             break
     else:
         return Final(defs, PLAIN)
-    return in_order(strongest(discharged(defs, path), path), path)
+    found = in_order(strongest(discharged(defs, path), path), path)
+    for d in found.defs:
+        if isinstance(d.value, Wrapper) and not kind.takes(d.value):
+            raise misplaced(d, defs, path)
+    return found
 
 
 def discharged(defs: Iterable[Def], path: Path) -> list[Def]:
@@ -103,9 +107,7 @@ def _discharge(d: Def, path: Path, found: list[Def]) -> None:
         if condition_of(value, d, path):
             _discharge(Def(value.content, d.source), path, found)
     elif isinstance(value, Definition):
-        inner = value.unpacked(d)
-        _refuse(value, inner, path, (If, Merge, Definition))
-        found.append(inner)
+        found.append(value.unpacked(d))
     else:
         found.append(d if value is d.value else Def(value, d.source))
 
@@ -125,9 +127,7 @@ def strongest(defs: list[Def], path: Path) -> Final:
 def _without_override(d: Def, path: Path) -> Def:
     if not isinstance(d.value, Override):
         return d
-    inner = Def(force(d.value.content, d.source.scope), d.source)
-    _refuse(d.value, inner, path, (If, Merge, Override, Definition))
-    return inner
+    return Def(force(d.value.content, d.source.scope), d.source)
 
 
 def in_order(found: Final, path: Path) -> Final:
@@ -142,15 +142,22 @@ def in_order(found: Final, path: Path) -> Final:
 def _without_order(d: Def, path: Path) -> Def:
     if not isinstance(d.value, Order):
         return d
-    inner = Def(force(d.value.content, d.source.scope), d.source)
-    _refuse(d.value, inner, path, (Wrapper,))
-    return inner
+    return Def(force(d.value.content, d.source.scope), d.source)
 
 
-def _refuse(outer: Wrapper, inner: Def, path: Path, kinds: tuple[type[Wrapper], ...]) -> None:
-    value = force(inner.value, inner.source.scope) if isinstance(inner.value, Lazy) else inner.value
-    if isinstance(value, kinds):
-        raise wrapper_error(outer, value, inner, path)
+def misplaced(d: Def, defs: list[Def], path: Path) -> WrapperError:
+    """The mistake that left a wrapper after all of them should have been taken off."""
+    for given in discharged(defs, path):
+        outer: Any = None
+        value = given.value
+        while isinstance(value, Override | Order | Definition):
+            outer, value = (
+                value,
+                force(value.value if isinstance(value, Definition) else value.content, given.source.scope),
+            )
+            if value is d.value:
+                return wrapper_error(outer, value, given, path)
+    return wrapper_error(d.value, d.value, d, path)
 
 
 def unset(path: Path) -> UnsetOptionError:

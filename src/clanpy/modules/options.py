@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from clanpy.modules.types.base import Type
 
 
+_DATA = frozenset({list, dict})
+
 Visible = bool | Literal["shallow", "transparent"]
 
 
@@ -144,11 +146,11 @@ def mk_enable_option(name: str) -> Any:
 class Declared:
     """An option of an evaluation: all its declarations merged. Shared by all evaluations with the same modules.
 
-    `instant` is its value when nobody defines it and it is an immutable constant; `plain` is True when a definition needs
-    nothing but its type.
+    `instant` is its value when nobody defines it and it is an immutable constant, `constant` a default that is data; `plain` is
+    True when a definition needs nothing but its type.
     """
 
-    __slots__ = ("instant", "option", "places", "plain", "source", "type", "written")
+    __slots__ = ("constant", "instant", "option", "places", "plain", "source", "type", "written")
 
     def __init__(self, merged: Option, kind: Type, sources: Sequence[Source], places: Sequence[Place]) -> None:
         self.option = merged
@@ -158,6 +160,8 @@ class Declared:
         self.source = sources[0] if sources else Source("<built in>")
         self.plain = merged.apply is None and not merged.read_only
         self.instant = self._instant()
+        default = merged.default
+        self.constant = default if self.plain and default.__class__ in _DATA else MISSING
 
     def _instant(self) -> Any:
         if not self.plain:
@@ -180,8 +184,7 @@ class Group:
     def __init__(self, children: Mapping[str, Group | Declared]) -> None:
         self.children = dict(children)
         self.groups = tuple(name for name, child in self.children.items() if isinstance(child, Group))
-        # Reading an option that was removed is an error, so it is not among the names to go through.
-        self.shown = frozenset(n for n, c in self.children.items() if isinstance(c, Group) or not c.type.gone)
+        self.shown = frozenset(n for n, c in self.children.items() if isinstance(c, Group) or not c.type.unlisted)
 
 
 Written = tuple[Any, Source]

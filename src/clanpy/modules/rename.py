@@ -15,7 +15,7 @@ from clanpy.modules.introspect import OptionView
 from clanpy.modules.lazy import force, lazy
 from clanpy.modules.merge import files, shown
 from clanpy.modules.options import Option
-from clanpy.modules.priority import Definition, mk_if, mk_merge, mk_override
+from clanpy.modules.priority import Definition, Wrapper, mk_if, mk_merge, mk_override
 from clanpy.modules.show import parse_path, show_path
 from clanpy.modules.sources import Def, Path
 from clanpy.modules.types.base import Type
@@ -25,20 +25,24 @@ Name = str | Sequence[str]
 
 
 class Elsewhere(Type):
-    """The type of an option whose definitions go to another one, which checks them."""
+    """The type of an option whose definitions go to another one, which checks them, or nowhere."""
 
-    __slots__ = ("gone", "target")
+    __slots__ = ("target", "unlisted")
 
     name = "alias"
     phrase = "noun"
 
-    def __init__(self, target: Path | None) -> None:
+    def __init__(self, target: Path | None, *, listed: bool = True) -> None:
         self.target = target
-        self.gone = target is None
+        self.unlisted = not listed
 
     @property
     def description(self) -> str:
         return f"alias of `{show_path(self.target)}'" if self.target else "removed option"
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        # Whatever is wrong with the definition is found where it counts.
+        return True
 
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
         return None
@@ -52,9 +56,9 @@ def mk_renamed_option_module(old: Name, new: Name) -> Mapping[str, Any]:
     return do_rename(old, new, visible=False, warn=True)
 
 
-def mk_alias_option_module(old: Name, new: Name) -> Mapping[str, Any]:
-    """`old` is another name of `new`."""
-    return do_rename(old, new, visible=True, warn=False)
+def mk_alias_option_module(old: Name, new: Name, *, listed: bool = True) -> Mapping[str, Any]:
+    """`old` is another name of `new`; when it is not `listed`, configurations and documentation show the new one only."""
+    return do_rename(old, new, visible=listed, warn=False, listed=listed)
 
 
 def do_rename(
@@ -66,6 +70,7 @@ def do_rename(
     use: Callable[[Any], Any] | None = None,
     with_priority: bool = True,
     condition: Any = True,
+    listed: bool = True,
 ) -> Mapping[str, Any]:
     """A module that passes the definitions of `old` on to `new`.
 
@@ -77,6 +82,7 @@ def do_rename(
         use: makes the value of the old option from that of the new one.
         with_priority: whether definitions keep their priority.
         condition: nothing is passed on while this is false.
+        listed: whether the old name is among the names of the configuration.
     """
     source, target = parse_path(old), parse_path(new)
 
@@ -99,7 +105,7 @@ def do_rename(
     return {
         "_file": f"<rename of {show_path(source)}>",
         "_notices": [lambda config, options: text(options)] if warn else [],
-        "options": _nested(source, Option(Elsewhere(target), None, visible=visible, apply=value)),
+        "options": _nested(source, Option(Elsewhere(target, listed=listed), None, visible=visible, apply=value)),
         "config": mk_if(condition, mk_merge([lazy(warnings), passed] if warn else [passed])),
     }
 
@@ -150,8 +156,8 @@ def mk_removed_option_module(old: Name, instructions: str) -> Mapping[str, Any]:
 
     return {
         "_file": f"<removal of {show_path(path)}>",
-        "_notices": [notice],
-        "options": _nested(path, Option(Elsewhere(None), None, visible=False, apply=removed)),
+        "_problems": [notice],
+        "options": _nested(path, Option(Elsewhere(None, listed=False), None, visible=False, apply=removed)),
         "config": lazy(assertions),
     }
 

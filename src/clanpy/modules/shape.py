@@ -21,6 +21,7 @@ _SPELLINGS: Final = {
     "_class": "class",
     "_file": "file",
     "_notices": "notices",
+    "_problems": "problems",
     "disabledModules": "disabled_modules",
     "freeformType": "freeform_type",
 }
@@ -49,6 +50,8 @@ class Module:
         key: its identity; of several modules with one key the first counts.
         children: the modules it imports, once they are loaded.
         made_from: the value that was read.
+        notices: functions of config and options that give a warning or None.
+        problems: functions of config and options that give an error or None.
         foreign: lazy values in what it imports belong to where that was written.
     """
 
@@ -64,6 +67,7 @@ class Module:
         "notices",
         "options",
         "parent",
+        "problems",
         "source",
     )
 
@@ -76,6 +80,7 @@ class Module:
         self.options: Any = {}
         self.config: Any = {}
         self.notices: Sequence[Callable[..., Any]] = ()
+        self.problems: Sequence[Callable[..., Any]] = ()
         self.children: list[Module] = []
         self.parent: Module | None = None
         self.made_from: Any = None
@@ -185,6 +190,7 @@ def _begin(value: Mapping[str, Any], source: Source, key: str, file: Any, class_
     module.imports = _sequence(value.get("imports", ()), "imports", source)
     module.disabled = _sequence(_get(value, "disabled_modules", ()), "disabled_modules", source)
     module.notices = value.get("_notices", ())
+    module.problems = value.get("_problems", ())
     return module
 
 

@@ -25,7 +25,7 @@ STEPS_PER_STACK: Final = 36
 class Frame(Protocol):
     """Something that is being evaluated, as a cycle prints it."""
 
-    def described(self, name: str) -> str: ...
+    def described_(self, name: str) -> str: ...
 
 
 class _Run:

@@ -40,9 +40,9 @@ def _walk(root: Config, start: Path) -> Iterator[Unmatched]:
     pending: list[tuple[Config, Path]] = [(root, start)]
     while pending:
         config, path = pending.pop()
-        known = config.group.children
+        known = config.group_.children
         siblings = tuple(name for name in known if path or name != "_module")
-        for mapping, source in config.definition_level:
+        for mapping, source in config.level_:
             for name in mapping.keys() - known.keys():
                 yield Unmatched((*path, name), mapping[name], source, siblings)
         pending.extend((config[name], (*path, name)) for name in _defined_groups(config))
@@ -55,16 +55,16 @@ def verify(evaluation: Evaluation) -> None:
         found = unmatched(evaluation)
         if found and evaluation.config["_module"]["check"]:
             errors = list(_errors(evaluation, found))
-    errors.extend(_noticed(evaluation))
+    errors.extend(_problems(evaluation))
     if errors:
         report = errors[0] if len(errors) == 1 else EvaluationError(errors)
         report.resume = evaluation.config
         raise report
 
 
-def _noticed(evaluation: Evaluation) -> Iterator[ModuleError]:
-    for notice in evaluation.program.notices:
-        said = protected(notice, evaluation.config, evaluation.options)
+def _problems(evaluation: Evaluation) -> Iterator[ModuleError]:
+    for problem in evaluation.program.problems:
+        said = protected(problem, evaluation.config, evaluation.options)
         if isinstance(said, ModuleError):
             yield said
 
@@ -133,8 +133,8 @@ def _compute_free(evaluation: Evaluation) -> Mapping[str, Any]:
 
 def _unmatched_mappings(config: Config) -> Iterator[tuple[dict[str, Any], Source]]:
     """For each module's mapping what has no option in it, nested as it was."""
-    known = config.group.children
-    for mapping, source in config.definition_level:
+    known = config.group_.children
+    for mapping, source in config.level_:
         rest = {name: mapping[name] for name in mapping.keys() - known.keys()}
         if rest:
             yield dict(sorted(rest.items())), source
@@ -145,4 +145,4 @@ def _unmatched_mappings(config: Config) -> Iterator[tuple[dict[str, Any], Source
 
 
 def _defined_groups(config: Config) -> list[str]:
-    return [name for name in config.group.groups if any(name in mapping for mapping, _ in config.definition_level)]
+    return [name for name in config.group_.groups if any(name in mapping for mapping, _ in config.level_)]

@@ -10,7 +10,7 @@ from clanpy.modules.context import Context
 from clanpy.modules.errors import ConflictError
 from clanpy.modules.merge import MISSING, mismatch, same, shown
 from clanpy.modules.options import Constant
-from clanpy.modules.priority import ATOMS
+from clanpy.modules.priority import ATOMS, Wrapper
 from clanpy.modules.show import show_path
 from clanpy.modules.sources import Def, Path, Source
 
@@ -29,14 +29,14 @@ class Type:
         description: for people.
         phrase: which kind of phrase the description is (`noun`, `composite`, `conjunction`, `nonRestrictiveClause`), which
             decides where it needs parentheses.
-        gone: an option of this type was removed: it can be defined by mistake, but not be read.
+        unlisted: an option of this type is not among the names that one gets when going through a configuration.
     """
 
     __slots__ = ()
 
     name: str = "type"
     phrase: str | None = None
-    gone: bool = False
+    unlisted: bool = False
 
     @property
     def description(self) -> str:
@@ -56,6 +56,10 @@ class Type:
     def check(self, value: Any) -> bool:
         """Whether it takes this value, as far as can be seen without looking inside."""
         return True
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        """Whether it makes something of a wrapper that is left when those around an option's value were taken off."""
+        return False
 
     def verify(self, path: Path, defs: Sequence[Def]) -> None:
         """Raise TypeMismatchError unless all of these definitions are taken."""
@@ -84,8 +88,22 @@ class Type:
         """What an option is when nobody defines it, or MISSING."""
         return MISSING
 
+    @property
+    def unrefined(self) -> Type:
+        """The type without checks that were added to it."""
+        return self
+
     def combine(self, other: Type) -> Type | None:
         """The type of an option declared with both, or None when there is none.
+
+        Raises:
+            DeclarationError: there is none, and it can be said why.
+        """
+        found = self.join(other)
+        return self.join(other.unrefined) if found is None and other.unrefined is not other else found
+
+    def join(self, other: Type) -> Type | None:
+        """What `combine` gives, as long as checks that were added to the other type don't matter.
 
         Raises:
             DeclarationError: there is none, and it can be said why.
@@ -147,7 +165,7 @@ class Atomic(Type):
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
         return merge_equal(path, defs)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, Atomic) or other.refines != self.refines:
             return None
         return self if other.description == self.description else self._base()

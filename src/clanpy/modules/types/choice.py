@@ -9,7 +9,7 @@ from clanpy.modules.calls import protected
 from clanpy.modules.context import Context
 from clanpy.modules.errors import ConflictError
 from clanpy.modules.merge import MISSING, files, mismatch, same, shown
-from clanpy.modules.priority import ATOMS
+from clanpy.modules.priority import ATOMS, Wrapper
 from clanpy.modules.show import show_path, show_value
 from clanpy.modules.sources import Def, Path, Source
 from clanpy.modules.types.base import Atomic, Type, only_one
@@ -25,6 +25,9 @@ class Around(Type):
         self.elem = elem
         self.name = name
         self.phrase = phrase
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        return self.elem.takes(wrapper)
 
     def rebuilt(self, elem: Type) -> Type:
         """The same around another type."""
@@ -53,7 +56,7 @@ class Around(Type):
     def empty(self, context: Context, path: Path) -> Any:
         return self.elem.empty(context, path)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, Around) or type(self) is not type(other):
             return None
         elem = self.elem.combine(other.elem)
@@ -183,11 +186,15 @@ class Checked(Around):
     def atom(self, value: Any) -> Any:
         return MISSING
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         # As in Nix, merging forgets the check; unless both sides have the very same one.
         if isinstance(other, Checked) and other.predicate is self.predicate:
-            return super().combine(other)
-        return self.elem.combine(other.elem if isinstance(other, Checked) else other)
+            return super().join(other)
+        return self.elem.combine(other.unrefined)
+
+    @property
+    def unrefined(self) -> Type:
+        return self.elem.unrefined
 
 
 def add_check(elem: Type, predicate: Callable[[Any], bool], *, description: str | None = None) -> Type:
@@ -201,8 +208,11 @@ class NonEmptyList(Checked):
     __slots__ = ()
 
     def __init__(self, elem: Type) -> None:
-        inner = ListOf(elem)
-        super().__init__(inner, bool, f"non-empty ({inner.description})")
+        super().__init__(ListOf(elem), bool)
+
+    @property
+    def description(self) -> str:
+        return f"non-empty ({self.elem.description})"
 
     def rebuilt(self, elem: Type) -> Type:
         return NonEmptyList(elem.elem) if isinstance(elem, ListOf) else elem
@@ -242,6 +252,9 @@ class Either(Type):
     def check(self, value: Any) -> bool:
         return self.left.check(value) or self.right.check(value)
 
+    def takes(self, wrapper: Wrapper) -> bool:
+        return self.left.takes(wrapper) or self.right.takes(wrapper)
+
     def verify(self, path: Path, defs: Sequence[Def]) -> None:
         super().verify(path, defs)
         if self._chosen(defs) is None:
@@ -267,7 +280,7 @@ class Either(Type):
         side.verify(path, defs)
         return side.merge(context, path, defs)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, Either):
             return None
         left, right = self.left.combine(other.left), self.right.combine(other.right)
@@ -316,7 +329,7 @@ class Enum(Atomic):
             return value in self._strings
         return any(same(value, v) for v in self.values)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, Enum):
             return None
         return Enum([*self.values, *(v for v in other.values if not self._has(v))])
@@ -344,6 +357,9 @@ class CoercedTo(Type):
     @property
     def description(self) -> str:
         return f"{self.target.within('noun')} or {self.source_type.within('noun')} convertible to it"
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        return self.target.takes(wrapper)
 
     def _coerced(self, value: Any) -> Any:
         return protected(self.coerce, value) if self.source_type.check(value) else value
@@ -378,7 +394,7 @@ class CoercedTo(Type):
     def empty(self, context: Context, path: Path) -> Any:
         return self.target.empty(context, path)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         return None
 
     @property

@@ -10,6 +10,7 @@ from clanpy.modules.context import Context
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplate
 from clanpy.modules.errors import Place
 from clanpy.modules.options import Option
+from clanpy.modules.priority import If, Merge, Override, Wrapper
 from clanpy.modules.shape import Given, Importable, Module, is_function
 from clanpy.modules.show import show_path
 from clanpy.modules.sources import UNKNOWN, Def, Path, Source
@@ -94,15 +95,18 @@ class DeferredModuleType(Type):
         return "module"
 
     def check(self, value: Any) -> bool:
-        if isinstance(value, Mapping | Importable | PurePath | NIX_VALUES) or is_function(value):
+        if isinstance(value, Mapping | Importable | PurePath | Wrapper | NIX_VALUES) or is_function(value):
             return True
         return isinstance(value, str) and value.startswith("/")
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        return isinstance(wrapper, If | Override | Merge)
 
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
         static = [Part(value, Source(UNKNOWN), ()) for value in self.static]
         return Deferred([*static, *(Part(d.value, d.source, path) for d in defs)])
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         return DeferredModuleType([*self.static, *other.static]) if isinstance(other, DeferredModuleType) else None
 
     @property

@@ -113,7 +113,7 @@ class FunctionTo(Type):
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
         return _pointwise(context, self.elem, path, defs)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, FunctionTo):
             return None
         elem = self.elem.combine(other.elem)

@@ -68,6 +68,10 @@ class Bounded(Atomic):
             return False
         return self.highest is None or value <= self.highest
 
+    @property
+    def unrefined(self) -> Type:
+        return self.base
+
     def _base(self) -> Type | None:
         # Two different ranges make a plain number, as in Nix; the same range twice keeps it, which Nix forgets.
         return self.base
@@ -250,7 +254,7 @@ class SeparatedString(Type):
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
         return self.separator.join(d.value for d in defs)
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         return self if isinstance(other, SeparatedString) and other.separator == self.separator else None
 
 

@@ -58,14 +58,14 @@ class ListOf(Type):
         return values
 
     def _element(self, context: Context, path: Path, d: Def, values: list[Any]) -> None:
-        counted = final([d], path).defs
+        counted = final([d], path, self.elem).defs
         if counted:
             values.append(checked_merge(context, self.elem, path, counted))
 
     def empty(self, context: Context, path: Path) -> Any:
         return []
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, ListOf):
             return None
         elem = self.elem.combine(other.elem)
@@ -130,7 +130,7 @@ class Entries(LazyMapping):
             return True
         if not any(isinstance(d.value, Wrapper | Lazy) for d in defs):
             return True
-        return bool(final(defs, (*self._loc, name)).defs)
+        return bool(final(defs, (*self._loc, name), self._elem).defs)
 
     def _names(self) -> Iterator[str]:
         return iter(self._all() if self._single is None else self._single)
@@ -145,7 +145,7 @@ class Entries(LazyMapping):
 
     def _evaluate(self, name: str) -> Any:
         path = (*self._loc, name)
-        counted = final(self.definitions(name), path).defs
+        counted = final(self.definitions_(name), path, self._elem).defs
         if not counted:
             empty = self._elem.empty(self._context, path)
             if empty is MISSING:
@@ -153,19 +153,19 @@ class Entries(LazyMapping):
             return empty
         return checked_merge(self._context, self._elem, path, counted)
 
-    def definitions(self, name: str) -> list[Def]:
+    def definitions_(self, name: str) -> list[Def]:
         """All definitions of an entry, as they were written."""
         if self._single is not None:
             return [Def(self._single[name], self._defs[0].source)]
         return self._all()[name]
 
     @property
-    def element_type(self) -> Type:
+    def elem_type_(self) -> Type:
         return self._elem
 
-    def described(self, name: str) -> str:
+    def described_(self, name: str) -> str:
         path = (*self._loc, name)
-        defs = self.definitions(name)
+        defs = self.definitions_(name)
         computed = [d for d in defs if d.value.__class__ not in UNWRAPPED] or defs
         return f"{show_path(path)} ({computed[0].place(path)})"
 
@@ -202,7 +202,7 @@ class AttrsOf(Type):
     def empty(self, context: Context, path: Path) -> Any:
         return {}
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, AttrsOf) or other.lazy != self.lazy:
             return None
         elem = self.elem.combine(other.elem)

@@ -11,7 +11,7 @@ from clanpy.modules.errors import DeclarationError, ModuleError
 from clanpy.modules.evaluation import Evaluation, Program, is_known
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.merge import MISSING
-from clanpy.modules.priority import Wrapper, mk_force
+from clanpy.modules.priority import If, Merge, Override, Wrapper, mk_force
 from clanpy.modules.shape import Given, Importable, is_function
 from clanpy.modules.show import show_value
 from clanpy.modules.sources import UNKNOWN, Def, Level, Path, Source
@@ -49,7 +49,11 @@ class Submodule(Type):
     def description(self) -> str:
         if self.text is not None:
             return self.text
-        freeform = self.documented().freeform
+        try:
+            freeform = self.documented().freeform
+        except ModuleError:
+            # Whatever is wrong with it is reported where it is used; this is for other messages.
+            return "submodule"
         return (
             f"open submodule of {freeform.within('noun', 'composite')}" if isinstance(freeform, Type) else "submodule"
         )
@@ -57,15 +61,25 @@ class Submodule(Type):
     def check(self, value: Any) -> bool:
         if value.__class__ is dict or isinstance(value, Mapping) or is_function(value):
             return True
-        if isinstance(value, PurePath | Importable):
+        if isinstance(value, PurePath | Importable | Wrapper):
             return True
         return isinstance(value, str) and value.startswith("/")
+
+    def takes(self, wrapper: Wrapper) -> bool:
+        # It is a module then. A list of modules is one as plain configuration only, as in Nix.
+        return isinstance(wrapper, If | Override) or (isinstance(wrapper, Merge) and bool(self.shorthand))
 
     def quick(self, context: Context, path: Path, name: str, value: Any, source: Source) -> Any:
         if value.__class__ is not dict or not self.shorthand:
             return MISSING
         shared = self.shared()
-        if shared is None or shared.notices or "_module" in value or not is_known(shared.tree, [(value, source)]):
+        if (
+            shared is None
+            or shared.notices
+            or shared.problems
+            or "_module" in value
+            or not is_known(shared.tree, [(value, source)])
+        ):
             return MISSING
         return self._instance(context, (*path, name), shared, [(value, source)]).config
 
@@ -103,7 +117,9 @@ class Submodule(Type):
         return evaluation
 
     def _as_module(self, d: Def) -> Any:
-        return Given(d.value, d.source, config_only=bool(self.shorthand) and isinstance(d.value, Mapping), foreign=True)
+        return Given(
+            d.value, d.source, config_only=bool(self.shorthand) and isinstance(d.value, Mapping | Wrapper), foreign=True
+        )
 
     def shared(self) -> Program | None:
         """The modules, collected once, when none of them has to be called for each value."""
@@ -133,7 +149,7 @@ class Submodule(Type):
     def empty(self, context: Context, path: Path) -> Any:
         return self.evaluation(context, path, []).checked_config()
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         if not isinstance(other, Submodule):
             return None
         twice = sorted(self.special.keys() & other.special.keys())
@@ -173,7 +189,7 @@ class Submodule(Type):
         from clanpy.modules.introspect import OptionGroup  # noqa: PLC0415  # looks at evaluations
 
         evaluation = self.documented()
-        return OptionGroup(evaluation, evaluation.program.tree, path)
+        return OptionGroup(evaluation, evaluation.program.tree, path, live=False)
 
 
 _CALLER = Source(UNKNOWN)

@@ -52,7 +52,7 @@ class AttrTag(Type):
         value = merge_definitions(context, declared.type, (*path, choice), inner)
         return {choice: value if declared.option.apply is None else call(declared.option.apply, None, value)}
 
-    def combine(self, other: Type) -> Type | None:
+    def join(self, other: Type) -> Type | None:
         from clanpy.modules.declare import merge_declarations  # noqa: PLC0415  # which uses types
 
         if not isinstance(other, AttrTag):
