@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, Lazy] = {
     "machines": Lazy("clanpy.cli.machines:app", "List, build, update, roll back and talk to machines"),
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
+    "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
     "lab": Lazy("clanpy.cli.lab:app", "Start and stop disposable hosts on this computer"),
