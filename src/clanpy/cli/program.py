@@ -113,7 +113,15 @@ def lab_name(value: str | None) -> str | None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code. Never raises, but for the exit of a shell's completion."""
-    words = hoisted(list(sys.argv[1:] if arguments is None else arguments))
+    code = _run(hoisted(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+    return code
+
+
+def _run(words: list[str]) -> int:
     if "_CLANPY_COMPLETE" in os.environ:
         _enable_completion()
     try:
@@ -123,7 +131,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _close_stdout()
         return ExitCode.DONE
     except Exception as error:  # the outermost boundary: whatever was not foreseen is told as a bug, with a report
         return _failed(error, words)
@@ -157,6 +164,7 @@ def _after_dashes(words: Sequence[str]) -> tuple[str, ...]:
 def _failed(error: Exception, words: Sequence[str]) -> int:
     from clanpy.cli.failure import show_bug, show_error, show_usage  # noqa: PLC0415 - only when something failed
 
+    error = _unwrapped(error)
     before_dashes = words[: words.index("--")] if "--" in words else words
     as_json, debug = "--json" in before_dashes, "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
     if isinstance(error, ClanpyError):
@@ -164,6 +172,17 @@ def _failed(error: Exception, words: Sequence[str]) -> int:
     if _is_usage(error):
         return show_usage(error, as_json=as_json)
     return show_bug(error, words=before_dashes, debug=debug)
+
+
+def _unwrapped(error: Exception) -> Exception:
+    """Of errors that ended several tasks at once, the first that a user can understand, if all of them are such."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    known, unknown = error.split(ClanpyError)
+    if known is None or unknown is not None:
+        return error
+    first = known.exceptions[0]
+    return _unwrapped(first)
 
 
 def _is_usage(error: Any) -> bool:

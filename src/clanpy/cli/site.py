@@ -48,7 +48,7 @@ def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> 
     fleet = open_fleet(ctx)
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
-    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines)
+    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines, check)
     return Site(
         fleet=fleet,
         surroundings=_surroundings(fleet, ways, environment),
@@ -68,7 +68,9 @@ def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dic
     return ways
 
 
-def _rehearsal(environment: LabEnvironment, machines: Iterable[Machine]) -> dict[str, tuple[Target, ...]]:
+def _rehearsal(
+    environment: LabEnvironment, machines: Iterable[Machine], check: HostKeyCheck
+) -> dict[str, tuple[Target, ...]]:
     """The lab's host of the same name for every machine, by the account that the inventory names."""
     ways: dict[str, tuple[Target, ...]] = {}
     for machine in machines:
@@ -83,6 +85,7 @@ def _rehearsal(environment: LabEnvironment, machines: Iterable[Machine]) -> dict
                     port=host.port,
                     identity_files=(environment.identity,),
                     known_hosts=(environment.known_hosts,),
+                    host_key_check=check,
                     isolated=True,
                 ),
             )
@@ -97,7 +100,14 @@ def _surroundings(
         return Surroundings(fleet=fleet, targets=ways, cache=cache)
     # the lab's hosts build from the stand-in for nixpkgs that comes with clanpy: no network is needed for it
     overrides = InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini")
-    return Surroundings(fleet=fleet, targets=ways, cache=cache, nix_config=environment.nix_config, overrides=overrides)
+    return Surroundings(
+        fleet=fleet,
+        targets=ways,
+        way_hint="the lab has no host {name}: `clanpy lab up` starts one for every machine of the fleet",
+        cache=cache,
+        nix_config=environment.nix_config,
+        overrides=overrides,
+    )
 
 
 def _program(ctx: typer.Context) -> str:

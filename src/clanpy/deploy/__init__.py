@@ -53,7 +53,7 @@ async def deploy(
     run = _run("update", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
     releases = Releases(surroundings, names)
-    async with Reach(surroundings.targets) as reach, asyncio.TaskGroup() as tasks:
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         making = tasks.create_task(releases.run(nix), name="releases")
         updater = Updater(
             options=options,
@@ -120,7 +120,7 @@ async def roll_back(
         ClanpyError: the machine's configuration is wrong.
     """
     run = _run("rollback", surroundings, recorder, sinks, interrupts)
-    async with Reach(surroundings.targets) as reach:
+    async with Reach.of(surroundings) as reach:
         rollback = Rollback(
             options=options,
             reach=reach,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from clanpy.activation import HostFacts
+    from clanpy.deploy.options import Surroundings
     from clanpy.inventory.model import HostConfig
     from clanpy.ssh import Target
 
@@ -32,8 +33,14 @@ class Reach:
     """The ways to the machines, and one dialer for all of them. `round_trips` counts what was asked of each."""
 
     targets: Mapping[str, Sequence[Target]]
+    way_hint: str
     round_trips: Counter[str] = field(default_factory=Counter)
     dialer: Dialer = field(default_factory=lambda: Dialer(timeouts=TIMEOUTS))
+
+    @classmethod
+    def of(cls, surroundings: Surroundings) -> Self:
+        """The ways of a run."""
+        return cls(surroundings.targets, surroundings.way_hint)
 
     async def __aenter__(self) -> Self:
         await self.dialer.__aenter__()
@@ -50,9 +57,8 @@ class Reach:
         """
         ways = self.targets.get(name)
         if not ways:
-            raise NoTargetError(
-                f"nothing says where machine '{name}' is reached", hint=f"write deploy.target_host in [machines.{name}]"
-            )
+            hint = self.way_hint.format(name=name)
+            raise NoTargetError(f"nothing says where machine '{name}' is reached", hint=hint)
         return ways
 
     @asynccontextmanager

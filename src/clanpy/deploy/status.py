@@ -40,10 +40,9 @@ class HostStatus:
 
     @property
     def state(self) -> str:
-        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, `reboot` or `interrupted`.
+        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, or `interrupted`.
 
-        `reboot`: it runs what is wanted, but another kernel or system than it would boot. `interrupted`: an activation on it has
-        not come to its end.
+        `interrupted`: an activation on it has not come to its end, and nobody is at work on it.
         """
         if self.facts is None:
             return "unreachable"
@@ -105,7 +104,7 @@ async def status(
     """Ask every host what it runs."""
     by_name = {host.name: host for host in hosts}
     limits = Limits.derived(parallel=options.parallel)
-    async with Reach(surroundings.targets) as reach:
+    async with Reach.of(surroundings) as reach:
 
         async def ask(name: str) -> HostFacts:
             async with reach.connected(name) as conn:
