@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, Lazy] = {
     "machines": Lazy("clanpy.cli.machines:app", "List, build, update, roll back and talk to machines"),
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
+    "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
+    "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
@@ -86,7 +88,14 @@ def _options(
     color: Annotated[Colour, typer.Option(help="Whether to use colours", envvar="CLANPY_COLOR")] = Colour.AUTO,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks", envvar="CLANPY_DEBUG")] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Show more (repeatable)", envvar="CLANPY_VERBOSE")
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            help="Show what programs say; -vv: commands on hosts; -vvv: all of ssh",
+            envvar="CLANPY_VERBOSE",
+        ),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
@@ -163,26 +172,16 @@ def _after_dashes(words: Sequence[str]) -> tuple[str, ...]:
 
 def _failed(error: Exception, words: Sequence[str]) -> int:
     from clanpy.cli.failure import show_bug, show_error, show_usage  # noqa: PLC0415 - only when something failed
+    from clanpy.rollout.outcome import unwrapped  # noqa: PLC0415 - as above
 
-    error = _unwrapped(error)
+    cause = unwrapped(error)
     before_dashes = words[: words.index("--")] if "--" in words else words
     as_json, debug = "--json" in before_dashes, "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
-    if isinstance(error, ClanpyError):
-        return show_error(error, as_json=as_json, debug=debug)
+    if isinstance(cause, ClanpyError):
+        return show_error(cause, as_json=as_json, debug=debug)
     if _is_usage(error):
         return show_usage(error, as_json=as_json)
     return show_bug(error, words=before_dashes, debug=debug)
-
-
-def _unwrapped(error: Exception) -> Exception:
-    """Of errors that ended several tasks at once, the first that a user can understand, if all of them are such."""
-    if not isinstance(error, ExceptionGroup):
-        return error
-    known, unknown = error.split(ClanpyError)
-    if known is None or unknown is not None:
-        return error
-    first = known.exceptions[0]
-    return _unwrapped(first)
 
 
 def _is_usage(error: Any) -> bool:

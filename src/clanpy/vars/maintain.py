@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 from clanpy.errors import ClanpyError
 from clanpy.secrets import Reader, Regrant, Stored, Transaction
-from clanpy.secrets.layout import SECRETS
+from clanpy.secrets.audit import by_hand
 from clanpy.secrets.transaction import DEFAULT_WAIT_SECONDS
 from clanpy.vars.session import Session
 from clanpy.vars.states import superfluous
@@ -61,19 +61,25 @@ async def fix(
     Raises:
         TreeLockedError, WriteFailedError: as for every write.
     """
-    chosen, names = tuple(machines), frozenset(generators)
     async with session.writing(wait_seconds=wait_seconds) as (fresh, transaction):
-        changes, failures = [], []
-        for folder, wanted in _targets(fresh, chosen, names):
-            try:
-                readers = wanted(fresh.store.secrets.access(folder).readers)
-                change = fresh.store.secrets.grant(transaction, folder, _with_somebody(fresh, readers))
-            except ClanpyError as error:
-                failures.append((folder, error))
-                continue
-            changes += [change] if change is not None else []
-        paths = tuple(map(str, transaction.commit()))
-        return Fixed(changes=tuple(changes), failures=tuple(failures), changed=paths)
+        fixed = fix_in(fresh, transaction, machines, generators)
+        return replace(fixed, changed=tuple(map(str, transaction.commit())))
+
+
+def fix_in(
+    session: Session, transaction: Transaction, machines: Iterable[str] = (), generators: Iterable[str] = ()
+) -> Fixed:
+    """As `fix`, as a part of a larger change: nothing is written before the transaction is committed."""
+    changes, failures = [], []
+    for folder, wanted in _targets(session, tuple(machines), frozenset(generators)):
+        try:
+            readers = wanted(session.store.secrets.access(folder).readers)
+            change = session.store.secrets.grant(transaction, folder, _with_somebody(session, readers))
+        except ClanpyError as error:
+            failures.append((folder, error))
+            continue
+        changes += [change] if change is not None else []
+    return Fixed(changes=tuple(changes), failures=tuple(failures))
 
 
 async def rotate_keys(
@@ -130,10 +136,8 @@ def _targets(
 
 def _by_hand(session: Session) -> Iterator[tuple[PurePosixPath, _Wanted]]:
     """Secrets of `sops/secrets`: whoever is linked there, as far as they are known."""
-    folder = session.context.root / SECRETS
-    for name in sorted(path.name for path in folder.iterdir()) if folder.is_dir() else ():
-        if session.store.secrets.exists(SECRETS / name):
-            yield SECRETS / name, lambda current: frozenset(r for r in current if session.policy.has_key(r))
+    for folder in by_hand(session.context.root, session.store.secrets):
+        yield folder, lambda current: frozenset(r for r in current if session.policy.has_key(r))
 
 
 def _with_somebody(session: Session, readers: frozenset[Reader]) -> frozenset[Reader]:

@@ -30,6 +30,7 @@ class State(StrEnum):
     SUPERFLUOUS = "superfluous"
     UNREADABLE = "unreadable"
     NO_KEY = "no-key"
+    ORPHAN = "orphan"
 
 
 @dataclass(frozen=True, slots=True)
