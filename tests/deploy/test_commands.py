@@ -113,6 +113,17 @@ def test_exec_groups_what_machines_say_and_its_exit_code_tells_of_failures(rehea
     assert [(r["name"], r["status"]) for r in as_json] == [(one, 3)]
 
 
+def test_a_changed_host_key_is_refused_unless_told_otherwise(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.lab.fault("newkey", host)
+    strict = fleet.clanpy("machines", "update")
+    assert strict.returncode == ExitCode.UNREACHABLE
+    assert "CP0303" in strict.stderr
+    assert str(fleet.lab.known_hosts) in strict.stderr
+    assert fleet.clanpy("machines", "update", "--host-key-check", "none").returncode == 0
+
+
 def test_exec_without_a_command_is_a_usage_error(rehearse: Rehearse) -> None:
     done = rehearse().clanpy("machines", "exec")
     assert done.returncode == ExitCode.USAGE

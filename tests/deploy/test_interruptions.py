@@ -177,6 +177,23 @@ def test_a_second_ctrl_c_lets_go_and_the_host_goes_back_by_itself(rehearse: Rehe
     wait_for(lambda: fleet.running(host) == fleet.profile(host) == before and not at_work_on(fleet, host))
 
 
+def test_a_controller_that_is_killed_leaves_a_host_that_goes_back_and_a_journal_that_tells(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update").returncode == 0
+    before = fleet.running(host)
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--confirm-timeout", "1") as process:
+        wait_for(lambda: begun(fleet, host))
+        process.kill()
+        process.wait()
+    state = json.loads(fleet.clanpy("runs", "show", "--json").stdout)
+    assert (state["status"], state["hosts"][host.name]["stage"]) == ("died", "activate")
+    let_go_on(fleet, host)
+    wait_for(lambda: fleet.running(host) == fleet.profile(host) == before and not at_work_on(fleet, host))
+    assert fleet.clanpy("machines", "update").returncode == 0
+
+
 async def test_a_session_that_is_killed_during_the_activation_does_not_stop_it(rehearse: Rehearse) -> None:
     fleet = rehearse()
     (host,) = fleet.hosts

@@ -103,6 +103,44 @@ async def test_one_hosts_failure_is_never_anothers(run: Run) -> None:
     assert result.exit_code is ExitCode.HOSTS_FAILED
 
 
+async def test_what_nobody_foresaw_at_one_host_does_not_end_the_others(run: Run) -> None:
+    async def work(host: HostRun) -> Verdict:
+        if host.name == "galena":
+            raise ZeroDivisionError("by zero")
+        return await mixed(host)
+
+    result = await run.each(["cinnabar", "galena"], work)
+    error = result.state.hosts["galena"].error
+    assert result.state.hosts["cinnabar"].outcome is Outcome.CONFIRMED
+    assert error is not None
+    assert (error["code"], error["message"]) == ("CP0510", "clanpy has a bug: ZeroDivisionError: by zero")
+    assert "Traceback" in error["details"][0]
+    assert result.exit_code is ExitCode.BUG
+
+
+async def test_errors_of_several_tasks_of_one_host_are_told_as_the_first_of_them(run: Run) -> None:
+    async def work(host: HostRun) -> Verdict:
+        raise ExceptionGroup("two", [BurntError("one"), ExceptionGroup("inner", [BurntError("two")])])
+
+    result = await run.each(["galena"], work)
+    assert result.state.hosts["galena"].error == BurntError("one").to_dict()
+
+
+async def test_no_more_hosts_are_at_work_than_there_are_slots(run: Run) -> None:
+    at_work, most = 0, 0
+
+    async def work(host: HostRun) -> Verdict:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0.001)
+        at_work -= 1
+        return Verdict(outcome=Outcome.UNCHANGED)
+
+    await run.each([f"h{n}" for n in range(20)], work, at_once=3)
+    assert most == 3
+
+
 async def test_the_result_is_what_the_journal_says(run: Run) -> None:
     result = await run.each(["cinnabar", "galena"], mixed)
     run.recorder.close()

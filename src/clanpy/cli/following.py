@@ -109,7 +109,9 @@ def _renderer(ctx: typer.Context, *, as_json: bool) -> Renderer:
         return JsonRenderer(sys.stdout)
     chosen = settings(ctx)
     colour = uses_colour(chosen.colour, sys.stderr)
-    mode = chosen.progress.value if chosen.progress is not ProgressMode.AUTO else "auto"
+    mode = chosen.progress.value
+    if chosen.verbosity > 1 and chosen.progress is ProgressMode.AUTO:
+        mode = "plain"  # what is told besides would go through the live region
     return make_renderer(mode, sys.stderr, colour=colour, verbosity=chosen.verbosity, clock=time.monotonic)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from clanpy.lab import LabEnvironment
 
 KNOWN_HOSTS = "known_hosts"
+COMMANDS_TOLD = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +48,7 @@ class Site:
 def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> Site:
     """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
     lab = settings(ctx).lab
+    _tell_of_ssh(settings(ctx).verbosity)
     fleet = open_fleet(ctx)
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
@@ -55,6 +59,13 @@ def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> 
         journal=Journal.of(fleet.root, fleet.meta.name, lab),
         program=_program(ctx),
     )
+
+
+def _tell_of_ssh(verbosity: int) -> None:
+    """From `-vv` on each command that is run on a host is told, from `-vvv` on all that asyncssh has to say."""
+    if verbosity >= COMMANDS_TOLD:
+        logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+        logging.getLogger("asyncssh").setLevel(logging.DEBUG if verbosity > COMMANDS_TOLD else logging.INFO)
 
 
 def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dict[str, tuple[Target, ...]]:

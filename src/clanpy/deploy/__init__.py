@@ -64,7 +64,7 @@ async def deploy(
             builder=Builder(tasks, nix, surroundings.cache, limits.build),
             copier=Copier(tasks, nix),
         )
-        result = await run.each(names, updater.update)
+        result = await run.each(names, updater.update, at_once=limits.hosts)
         making.cancel()
     return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
 

@@ -35,14 +35,10 @@ class Slots:
     """One semaphore for each kind of work."""
 
     limits: Limits
-    hosts: asyncio.Semaphore = field(init=False)
-    build: asyncio.Semaphore = field(init=False)
     copy: asyncio.Semaphore = field(init=False)
     activate: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hosts = asyncio.Semaphore(self.limits.hosts)
-        self.build = asyncio.Semaphore(self.limits.build)
         self.copy = asyncio.Semaphore(self.limits.copy)
         self.activate = asyncio.Semaphore(self.limits.activate)
 
@@ -66,7 +62,7 @@ class Updater:
             ClanpyError: it could not be brought there, and where it is now is what the error says.
         """
         config = self.releases.config(host.name)
-        async with self.slots.hosts, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
             with host.stage(Stage.CONNECT):
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
                 facts = await facts_of(conn, config)
