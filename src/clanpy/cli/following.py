@@ -50,6 +50,7 @@ def follow_run(
     finally:
         renderer.close()
         recorder.close()
+    site.journal.prune()
     with suppress(OSError):  # nobody reads it any more; the exit code still tells
         if as_json:
             print_json_line(document(result, dry_run=dry_run))

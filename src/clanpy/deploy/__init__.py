@@ -19,7 +19,6 @@ from clanpy.deploy.run import HostRun, Run, RunResult, Verdict
 from clanpy.deploy.update import Slots, Updater
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome, Stage
-from clanpy.inventory import resolve
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
 
@@ -117,7 +116,6 @@ async def roll_back(
 
     Raises:
         JournalError: the journal can't be written.
-        ClanpyError: the machine's configuration is wrong.
     """
     run = _run("rollback", surroundings, recorder, sinks, interrupts)
     async with Reach.of(surroundings) as reach:
@@ -125,7 +123,7 @@ async def roll_back(
             options=options,
             reach=reach,
             activator=_activator("rollback", surroundings, options, recorder, reach),
-            config=resolve(surroundings.fleet, name),
+            machine=surroundings.fleet.machines[name],
             to=to,
             account=account,
         )

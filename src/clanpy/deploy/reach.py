@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from clanpy.activation import HostFacts
     from clanpy.deploy.options import Surroundings
-    from clanpy.inventory.model import HostConfig
+    from clanpy.inventory.model import HostConfig, Machine
     from clanpy.ssh import Target
 
 _T = TypeVar("_T")
@@ -94,18 +94,17 @@ async def each(
     return results  # type: ignore[return-value] # every place is filled now
 
 
-async def facts_of(conn: Connection, host: HostConfig) -> HostFacts:
-    """What a host runs, its standalone homes included: one round trip.
+async def facts_of(conn: Connection, machine: Machine, accounts: Sequence[str] = ()) -> HostFacts:
+    """What a host runs, and the standalone homes of these accounts on it: one round trip.
 
     Raises:
         WrongClassError: what answered can't be that machine.
     """
-    accounts = standalone_accounts(host)
-    facts = await gather(conn, Question(accounts=accounts), elevate=bool(accounts))
+    facts = await gather(conn, Question(accounts=tuple(accounts)), elevate=bool(accounts))
     is_mac = facts.kernel == "Darwin"
-    if is_mac != (host.machine.class_ == "darwin"):
+    if is_mac != (machine.class_ == "darwin"):
         raise WrongClassError(
-            f"{host.name} is of class {host.machine.class_}, and what answered at {conn.address or conn.host} is {facts.kernel}",
+            f"{machine.name} is of class {machine.class_}, and what answered at {conn.address or conn.host} is {facts.kernel}",
             hint="is this the right address?",
         )
     return facts
