@@ -100,6 +100,20 @@ def test_rollback_takes_a_machine_back(rehearse: Rehearse) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["command"] == "rollback"
 
 
+def test_a_machine_whose_configuration_is_broken_still_tells_its_status_and_goes_back(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.clanpy("machines", "update")
+    before = fleet.running(host)
+    fleet.greet("worse")
+    fleet.clanpy("machines", "update")
+    fleet.write("modules/system/base.nix", "{ broken\n")
+    assert fleet.clanpy("machines", "update").returncode == ExitCode.FLEET_INVALID
+    status = json.loads(fleet.clanpy("machines", "status", "--json").stdout)["machines"][0]
+    assert (status["reachable"], status["state"]) == (True, "unknown")
+    assert (fleet.clanpy("machines", "rollback", host.name).returncode, fleet.running(host)) == (0, before)
+
+
 def test_exec_groups_what_machines_say_and_its_exit_code_tells_of_failures(rehearse: Rehearse) -> None:
     fleet = rehearse(nixos=2)
     one, other = fleet.names
