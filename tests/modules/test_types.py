@@ -225,7 +225,7 @@ CONFLICTS: dict[str, tuple[t.Type, list[Any], str]] = {
     "true and false": (t.bool, [True, False], "conflicting definition values"),
     "different numbers": (t.int, [1, 2], "conflicting definition values"),
     "null and something": (t.null_or(t.int), [None, 1], "is defined both null and not null"),
-    "two definitions of a unique option": (t.unique(t.int, message="One only."), [1, 1], "One only."),
+    "two definitions of a unique option": (t.unique(t.int, message="One only."), [1, 1], "One only"),
     "two definitions of a raw option": (t.raw, [1, 1], "expected to be unique"),
     "two packages": (t.package, ["/nix/store/a-b", "/nix/store/a-b"], "expected to be unique"),
     "different lists in anything": (t.anything, [[1], [2]], "conflicting definition values"),

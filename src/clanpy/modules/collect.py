@@ -109,16 +109,11 @@ class Collector:
             _check_self_import(value, parent)
         else:
             _refuse_others(value, parent.source)
-        return unify(value, parent.source if parent.foreign else self._anonymous(parent.source), key)
+        return unify(value, self._source_in(parent), key)
 
-    def _anonymous(self, parent: Source) -> Source:
-        return Source(
-            parent.file,
-            scope=self.evaluation,
-            base=self.evaluation.prefix,
-            origin=parent.origin,
-            fixed=parent.fixed,
-        )
+    def _source_in(self, parent: Module) -> Source:
+        """The source of a mapping that stands in another module."""
+        return parent.source if parent.foreign else parent.source.bound(self.evaluation, self.evaluation.prefix)
 
     def _load_function(self, function: Any, parent: Source, key: str) -> Module:
         place = place_of(function)
@@ -129,6 +124,7 @@ class Collector:
             base=self.evaluation.prefix,
             origin=("python", place.file, place.line or 1) if place else parent.origin,
             fixed=place or parent.fixed,
+            via=parent.via,
         )
         return unify(self._called(function, source), source, key)
 

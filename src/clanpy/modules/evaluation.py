@@ -9,7 +9,7 @@ from typing import Any, Final
 from clanpy.modules.calls import HERE, call
 from clanpy.modules.collect import Collected, Collector
 from clanpy.modules.context import Context
-from clanpy.modules.errors import InfiniteRecursionError, MissingArgumentError, Place, ReadOnlyError
+from clanpy.modules.errors import InfiniteRecursionError, MissingArgumentError, Place, ReadOnlyError, UnsetOptionError
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.mapping import LazyMapping
 from clanpy.modules.merge import MISSING, merge_definitions, shown
@@ -79,17 +79,18 @@ class Config(LazyMapping):
         self._level = level
 
     def _names(self) -> Iterator[str]:
-        free = self._free()
+        free = self.free_()
         names = self._group.shown | free.keys() if free else self._group.shown
         return iter(names - {"_module"} if self._is_root() else names)
 
     def _has(self, name: str) -> bool:
-        return name in self._children or name in self._free()
+        return name in self._children or name in self.free_()
 
     def _is_root(self) -> bool:
         return len(self._loc) == len(self._evaluation.prefix)
 
-    def _free(self) -> Mapping[str, Any]:
+    def free_(self) -> Mapping[str, Any]:
+        """What a freeform type lets in at this level."""
         found: Any = self._evaluation.freeform_value()
         for name in self._loc[len(self._evaluation.prefix) :]:
             found = found[name] if isinstance(found, Mapping) and name in found else {}
@@ -134,7 +135,7 @@ class Config(LazyMapping):
     def _evaluate(self, name: str) -> Any:
         child = self._children.get(name)
         if child is None:
-            return self._free()[name]
+            return self.free_()[name]
         if isinstance(child, Group):
             return Config(self._evaluation, child, (*self._loc, name), self._pushed(name))
         self._context.forced += 1
@@ -187,7 +188,12 @@ def evaluate_option(evaluation: Evaluation, declared: Declared, path: Path, defs
             place=found[-1].place(path),
             definitions=shown(found, path),
         )
-    value = merge_definitions(evaluation.context, declared.type, path, found)
+    try:
+        value = merge_definitions(evaluation.context, declared.type, path, found)
+    except UnsetOptionError as error:
+        if error.place is None and error.path == path and declared.places:
+            error.place = declared.places[0]
+        raise
     return value if wanted.apply is None else call(wanted.apply, evaluation, value)
 
 

@@ -111,7 +111,8 @@ def _explain(evaluation: Evaluation, path: Path) -> Explanation:
         rest = path[n + 1 :]
         full = (*evaluation.prefix, *path[: n + 1])
         if child is None:
-            return _in_value(config, path[n:], full[:-1])
+            free = config.free_()
+            return _in_value(free if isinstance(free, Entries) else config, path[n:], full[:-1])
         if isinstance(child, Declared):
             defs = with_default(evaluation, child, config.definitions_(name))
             return _follow(_Spot(config, name, full, child.type, defs, child), rest)

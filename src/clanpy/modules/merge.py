@@ -179,7 +179,7 @@ def mismatch(kind: Type, path: Path, bad: Sequence[Def], why: str = "") -> TypeM
 
 def shown(defs: Iterable[Def], path: Path) -> list[str]:
     """`In `A.toml:3:1': "b"` for each."""
-    return [f"In `{d.place(path)}': {show_value(d.value)}" for d in defs]
+    return [f"In `{d.place(path)}{d.source.via}': {show_value(d.value)}" for d in defs]
 
 
 def files(defs: Iterable[Def], path: Path) -> str:

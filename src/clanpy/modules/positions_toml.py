@@ -44,7 +44,7 @@ class _Reader:
 
     def _table(self, node: Node) -> Steps:
         key = next(child for child in node.children if child.type.endswith("_key"))
-        steps = self._resolved(self._key(key, ()), whole=node.type == "table")
+        steps = self._resolved(self._key(key, (), header=True), whole=node.type == "table")
         if node.type == "table":
             return steps
         number = self.counts.get(steps, 0)
@@ -62,16 +62,16 @@ class _Reader:
                 found = (*found, self.counts[found] - 1)
         return found
 
-    def _key(self, node: Node, prefix: Steps) -> Steps:
-        """The steps of a key, dotted or not; each of them is noted."""
+    def _key(self, node: Node, prefix: Steps, *, header: bool = False) -> Steps:
+        """The steps of a key, dotted or not; each of them is noted. Those of a header may name elements of arrays."""
         if node.type == "dotted_key":
             for child in node.children:
                 if child.type.endswith("_key"):
-                    prefix = self._key(child, prefix)
+                    prefix = self._key(child, prefix, header=header)
             return prefix
         text = (node.text or b"").decode("utf-8", "replace")
         steps = (*prefix, _unquoted(text) if node.type == "quoted_key" else text)
-        self._note(self._resolved(steps, whole=False), node)
+        self._note(self._resolved(steps, whole=False) if header else steps, node)
         return steps
 
     def _pair(self, node: Node, prefix: Steps) -> list[tuple[Node, Steps]]:

@@ -178,13 +178,8 @@ def _shorthand(value: Mapping[str, Any], source: Source, key: str) -> Module:
 def _begin(value: Mapping[str, Any], source: Source, key: str, file: Any, class_: Any) -> Module:
     own = value.get("key")
     if file is not None and str(file) != source.file:
-        source = Source(
-            str(file),
-            scope=source.scope,
-            base=source.base,
-            origin=source.origin,
-            fixed=Place(str(file)),
-        )
+        # It says itself where it is from, so nobody looks for it elsewhere.
+        source = Source(str(file), scope=source.scope, base=source.base, fixed=Place(str(file)))
     module = Module(source, key if own is None else str(own))
     module.class_ = class_
     module.imports = _sequence(value.get("imports", ()), "imports", source)

@@ -119,7 +119,7 @@ def type_name(value: Any) -> str:
 def nearest(name: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
     """Up to `limit` candidates that look like `name`, nearest first; only close ones when there are many."""
     pool = sorted(set(candidates))
-    most = _NEAR if len(pool) >= _FEW else max(_NEAR, (len(name) + 1) // 2)
+    most = _NEAR if len(pool) >= _FEW else max(_NEAR, len(name) // 3)
     found = [(distance(name.casefold(), c.casefold(), most), c) for c in pool if abs(len(c) - len(name)) <= most]
     return [c for d, c in sorted(found) if d <= most][:limit]
 

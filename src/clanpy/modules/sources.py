@@ -24,9 +24,10 @@ class Source:
         under: the path in the file that corresponds to `base`.
         origin: what positions are looked up in: `("toml" | "json" | "python", file, first line)`, or None.
         fixed: the place of all of it, where that is known without looking.
+        via: by which option the module came here, for messages.
     """
 
-    __slots__ = ("base", "file", "fixed", "origin", "scope", "under")
+    __slots__ = ("base", "file", "fixed", "origin", "scope", "under", "via")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class Source:
         under: Path = (),
         origin: tuple[str, str, int] | None = None,
         fixed: Place | None = None,
+        via: str = "",
     ) -> None:
         self.file = file
         self.scope = scope
@@ -44,15 +46,20 @@ class Source:
         self.under = under
         self.origin = origin
         self.fixed = fixed
+        self.via = via
 
     def bound(self, scope: Scope | None, base: Path) -> Source:
         """The same source in another evaluation."""
-        return Source(self.file, scope=scope, base=base, under=self.under, origin=self.origin, fixed=self.fixed)
+        return Source(
+            self.file, scope=scope, base=base, under=self.under, origin=self.origin, fixed=self.fixed, via=self.via
+        )
 
     def moved(self, old: Path, new: Path) -> Source:
         """The same source for definitions that were written under `old` and are used under `new`."""
         under = self.under + old[len(self.base) :]
-        return Source(self.file, scope=self.scope, base=new, under=under, origin=self.origin, fixed=self.fixed)
+        return Source(
+            self.file, scope=self.scope, base=new, under=under, origin=self.origin, fixed=self.fixed, via=self.via
+        )
 
     def place(self, path: Sequence[str], value: Any = None) -> Place:
         """Where the definition of `path` stands, as exactly as can be found out."""

@@ -84,6 +84,8 @@ def _on_fresh_stack(run: _Run, function: Callable[..., T], args: tuple[Any, ...]
         except BaseException as error:  # handed to the waiting thread, which raises it
             outcome.append((False, error))
         finally:
+            # Given back here and not by the one who waits: once this thread has ended, another may get its number.
+            run.owner, run.depth = me, depth
             done.release()
 
     try:
@@ -96,7 +98,6 @@ def _on_fresh_stack(run: _Run, function: Callable[..., T], args: tuple[Any, ...]
         # Interrupted while waiting. The other thread can't be stopped, so it keeps the old state for itself.
         _Holder.run = _Run()
         raise
-    run.owner, run.depth = me, depth
     good, value = outcome[0]
     if not good:
         raise value

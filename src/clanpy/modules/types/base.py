@@ -270,7 +270,7 @@ def only_one(path: Path, defs: Sequence[Def], message: str = "") -> None:
     if len(defs) != 1:
         text = f"The option `{show_path(path)}' is defined multiple times while it's expected to be unique"
         raise ConflictError(
-            f"{text}. {message}" if message else text,
+            f"{text}. {message.rstrip('.')}" if message else text,
             path=path,
             place=defs[0].place(path),
             definitions=shown(defs, path),

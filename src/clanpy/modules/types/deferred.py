@@ -33,12 +33,22 @@ class Part:
     @property
     def file(self) -> str:
         """The file for people, with the option by which it came here."""
-        via = f", via option {show_path(self._path)}" if self._path else ""
-        return f"{self.source.file}{via}"
+        return f"{self.source.file}{self.via}"
+
+    @property
+    def via(self) -> str:
+        return f", via option {show_path(self._path)}" if self._path else ""
 
     @property
     def place(self) -> Place:
         return self.source.place(self._path, self.value)
+
+    def as_root(self) -> Source:
+        """The source of the module where it is the root of an evaluation."""
+        source = self.source.moved(self._path, ()).bound(None, ())
+        source.fixed = source.fixed or Place(self.source.file)
+        source.via = self.source.via + self.via
+        return source
 
     def __repr__(self) -> str:
         return f"<module of {self.file}>"
@@ -75,8 +85,7 @@ class Deferred(Importable):
         return module
 
     def _importable(self, part: Part) -> Given:
-        source = Source(part.file, origin=part.source.origin, fixed=part.source.fixed or Place(part.file))
-        return Given(part.value, source, config_only=False, foreign=False)
+        return Given(part.value, part.as_root(), config_only=False, foreign=False)
 
 
 class DeferredModuleType(Type):
@@ -103,8 +112,7 @@ class DeferredModuleType(Type):
         return isinstance(wrapper, If | Override | Merge)
 
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
-        static = [Part(value, Source(UNKNOWN), ()) for value in self.static]
-        return Deferred([*static, *(Part(d.value, d.source, path) for d in defs)])
+        return Deferred([*map(_static, self.static), *(Part(d.value, d.source, path) for d in defs)])
 
     def join(self, other: Type) -> Type | None:
         return DeferredModuleType([*self.static, *other.static]) if isinstance(other, DeferredModuleType) else None
@@ -120,6 +128,11 @@ class DeferredModuleType(Type):
         from clanpy.modules.types.submodule import Submodule  # noqa: PLC0415  # which evaluates
 
         return Submodule(self.static).sub_options(path) if self.static else {}
+
+
+def _static(value: Any) -> Part:
+    """A module of the type itself; its declaration may have put it into another one that knows where it is."""
+    return Part(value.value, value.source, ()) if isinstance(value, Given) else Part(value, Source(UNKNOWN), ())
 
 
 deferred_module = DeferredModuleType()
