@@ -1,5 +1,7 @@
 """What is computed, when, how often, how deep, and by which thread."""
 
+import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import clanpy.modules
 from clanpy.modules import ComputationError, ModuleError, evaluate, lazy, mk_if, option, to_data
 from clanpy.modules import types as t
 
@@ -226,8 +229,20 @@ def test_evaluations_can_use_each_other() -> None:
 
 
 def test_importing_the_library_loads_no_parsers(tmp_path: Path) -> None:
-    import subprocess  # noqa: PLC0415  # used here only
-
     code = "import sys, clanpy.modules; print([m for m in ('pydantic', 'tree_sitter', 'asyncio', 'json') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    environment = {**os.environ, "PYTHONPATH": str(Path(clanpy.modules.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env=environment
+    )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [t.raw, t.unspecified, t.anything], ids=lambda kind: kind.name)
+def test_lazy_values_inside_values_that_nobody_looks_into_are_still_computed(kind: t.Type) -> None:
+    modules = [
+        {"options": {"x": option(kind), "a": option(t.int, default=3)}},
+        {"x": [{"deep": lazy(lambda config: config.a)}, lazy(lambda: 1)]},
+    ]
+    result = evaluate(modules)
+    assert to_data(result.config.x) == [{"deep": 3}, 1]
+    result.check()

@@ -318,6 +318,20 @@ def test_a_condition_around_something_that_is_no_set_is_an_error_above_options()
     assert "rather than an attribute set for the option `g'" in error(modules).message
 
 
+@pytest.mark.parametrize("contents", [5, "text", {"a": 1}, mk_force([1]), None], ids=repr)
+def test_a_merge_of_something_else_than_a_list_is_refused(contents: Any) -> None:
+    with pytest.raises(WrapperError, match="`mk_merge' takes a list of definitions"):
+        mk_merge(contents)
+
+
+@pytest.mark.parametrize("number", ["high", 1.5, True, None], ids=repr)
+def test_a_priority_that_is_no_number_is_refused(number: Any) -> None:
+    with pytest.raises(WrapperError, match="is no whole number"):
+        mk_override(number, 1)
+    with pytest.raises(WrapperError, match="is no whole number"):
+        mk_order(number, 1)
+
+
 def test_wrappers_are_values() -> None:
     assert mk_force([1]) == mk_force([1])
     assert mk_force([1]) != mk_default([1])

@@ -12,7 +12,7 @@ from clanpy.modules.merge import MISSING
 from clanpy.modules.options import Declared, Group, Option, Written, already_declared
 from clanpy.modules.priority import Wrapper
 from clanpy.modules.shape import Given
-from clanpy.modules.show import show_path, type_name
+from clanpy.modules.show import show_path, show_value, type_name
 from clanpy.modules.sources import Path, Source
 from clanpy.modules.stack import guarded
 from clanpy.modules.types.base import Type
@@ -45,6 +45,9 @@ def _group(written: Sequence[Written], path: Path, errors: list[ModuleError]) ->
             by_name.setdefault(name, []).append((force(child, source.scope), source))
     children: dict[str, Group | Declared] = {}
     for name, group in by_name.items():
+        if not isinstance(name, str):
+            errors.append(_no_name(name, group[0][1], path))
+            continue
         try:
             children[name] = guarded(_child, group, (*path, name), errors)
         except ModuleError as error:
@@ -186,6 +189,14 @@ def _not_a_tree(value: Any, source: Source, path: Path) -> DeclarationError:
         path=path,
         place=place,
         hint="Did you mean to define this outside of `options'?",
+    )
+
+
+def _no_name(name: Any, source: Source, path: Path) -> DeclarationError:
+    return DeclarationError(
+        f"An option in `{source.file}' has the name {show_value(name)}, which is no string",
+        path=path,
+        place=source.place(("options", *path[len(source.base) :])),
     )
 
 

@@ -159,6 +159,37 @@ def _compute(value: Lazy, scope: Scope | None) -> Any:
     return result
 
 
+def bound(value: Any, scope: Scope | None) -> Any:
+    """The value itself, or a copy where lazy values inside, which ask for arguments, remember whose.
+
+    For values that are handed on without being looked into: later nobody knows where they stood.
+    """
+    return _bound(value, scope) if scope is not None and _has_scoped(value) else value
+
+
+def _has_scoped(value: Any) -> bool:
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            pending.extend(item.values())
+        elif isinstance(item, list | tuple):
+            pending.extend(item)
+        elif isinstance(item, Lazy) and item._scoped:  # noqa: SLF001  # the other half of this class
+            return True
+    return False
+
+
+def _bound(value: Any, scope: Scope) -> Any:
+    if isinstance(value, dict):
+        return {k: _bound(v, scope) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_bound(v, scope) for v in value]
+    if isinstance(value, Lazy) and value._scoped:  # noqa: SLF001  # the other half of this class
+        return Lazy(value._function, value._scope or scope, scoped=True)  # noqa: SLF001  # as above
+    return value
+
+
 def attribute(value: Any, name: str) -> Any:
     """An item of a mapping or an attribute of anything else."""
     if isinstance(value, Mapping) and name in value:

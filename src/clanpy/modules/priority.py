@@ -5,7 +5,7 @@ Legal nesting is, from outside to inside: mk_merge and mk_if, then one priority,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
@@ -150,14 +150,30 @@ def mk_if(condition: Any, content: Any) -> If:
     return If(condition, content)
 
 
-def mk_merge(contents: Any) -> Merge:
-    """Several definitions where one is expected."""
-    return Merge(contents)
+def mk_merge(contents: Iterable[Any]) -> Merge:
+    """Several definitions where one is expected.
+
+    Raises:
+        WrapperError: the argument is no list.
+    """
+    if isinstance(contents, str | bytes | Mapping | Wrapper | Lazy) or not isinstance(contents, Iterable):
+        raise WrapperError(f"`mk_merge' takes a list of definitions, not a value of type `{type_name(contents)}'")
+    return Merge(list(contents))
 
 
 def mk_override(priority: int, content: Any) -> Override:
-    """A definition with a priority; 100 is what a plain one has, and lower wins."""
-    return Override(priority, content)
+    """A definition with a priority; 100 is what a plain one has, and lower wins.
+
+    Raises:
+        WrapperError: the priority is no whole number.
+    """
+    return Override(_whole(priority, "mk_override"), content)
+
+
+def _whole(priority: Any, called: str) -> int:
+    if isinstance(priority, int) and not isinstance(priority, bool):
+        return priority
+    raise WrapperError(f"`{called}' takes a number and a value, and {show_value(priority)} is no whole number")
 
 
 def mk_force(content: Any) -> Override:
@@ -187,7 +203,7 @@ def mk_option_default(content: Any) -> Override:
 
 def mk_order(priority: int, content: Any) -> Order:
     """Where this definition stands among those it is concatenated with; 1000 is the middle."""
-    return Order(priority, content)
+    return Order(_whole(priority, "mk_order"), content)
 
 
 def mk_before(content: Any) -> Order:

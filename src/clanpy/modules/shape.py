@@ -184,8 +184,8 @@ def _begin(value: Mapping[str, Any], source: Source, key: str, file: Any, class_
     module.class_ = class_
     module.imports = _sequence(value.get("imports", ()), "imports", source)
     module.disabled = _sequence(_get(value, "disabled_modules", ()), "disabled_modules", source)
-    module.notices = value.get("_notices", ())
-    module.problems = value.get("_problems", ())
+    module.notices = _functions(value, "_notices", source)
+    module.problems = _functions(value, "_problems", source)
     return module
 
 
@@ -208,6 +208,13 @@ def _sequence(value: Any, name: str, source: Source) -> Sequence[Any]:
         place=place,
         definitions=[f"In `{place}': {show_value(value)}"],
     )
+
+
+def _functions(value: Mapping[str, Any], name: str, source: Source) -> Sequence[Callable[..., Any]]:
+    found = _sequence(value.get(name, ()), name, source)
+    if not all(map(is_function, found)):
+        raise ShapeError(f"`{name}' of module `{source.file}' holds something that is no function", place=source.fixed)
+    return found
 
 
 def _with_extras(config: Any, value: Mapping[str, Any], *, with_meta: bool) -> Any:

@@ -25,6 +25,7 @@ def show_path(path: Sequence[str]) -> str:
 
 
 def show_name(part: str) -> str:
+    part = str(part)  # A key that is no string is an error elsewhere, which has to be able to say so.
     return part if _IDENTIFIER.match(part) or _PLACEHOLDER.match(part) else _quote(part)
 
 
@@ -116,9 +117,9 @@ def type_name(value: Any) -> str:
     return "lambda" if callable(value) and not isinstance(value, type) else type(value).__name__
 
 
-def nearest(name: str, candidates: Iterable[str], limit: int = 3) -> list[str]:
+def nearest(name: str, candidates: Iterable[Any], limit: int = 3) -> list[str]:
     """Up to `limit` candidates that look like `name`, nearest first; only close ones when there are many."""
-    pool = sorted(set(candidates))
+    pool = sorted({c for c in candidates if isinstance(c, str)})
     most = _NEAR if len(pool) >= _FEW else max(_NEAR, len(name) // 3)
     found = [(distance(name.casefold(), c.casefold(), most), c) for c in pool if abs(len(c) - len(name)) <= most]
     return [c for d, c in sorted(found) if d <= most][:limit]

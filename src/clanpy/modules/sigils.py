@@ -12,16 +12,15 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from clanpy.modules.errors import LoadError
+from clanpy.modules.errors import LoadError, WrapperError
 from clanpy.modules.priority import (
-    If,
-    Merge,
-    Override,
     Wrapper,
     mk_after,
     mk_before,
     mk_default,
     mk_force,
+    mk_if,
+    mk_merge,
     mk_order,
     mk_override,
 )
@@ -80,7 +79,7 @@ def decode(text: bytes, value: dict[str, Any]) -> dict[str, Any]:
 
 def _is_sigil(table: dict[str, Any], steps: tuple[Step, ...]) -> bool:
     if "_type" in table:
-        return table["_type"] in {"override", "order", "if", "merge"}
+        return isinstance(table["_type"], str) and table["_type"] in {"override", "order", "if", "merge"}
     names = [k for k in table if k.startswith("_") and k not in _KEPT]
     if not names:
         return False
@@ -116,12 +115,13 @@ def _from_nix(table: dict[str, Any], steps: tuple[Step, ...]) -> Wrapper:
     try:
         match table["_type"]:
             case "override":
-                return Override(int(table["priority"]), table["content"])
+                return mk_override(table["priority"], table["content"])
             case "order":
-                return mk_order(int(table["priority"]), table["content"])
+                return mk_order(table["priority"], table["content"])
             case "if":
-                return If(table["condition"], table["content"])
-            case _:
-                return Merge(table["contents"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise SigilError(f'a table with `_type = "{table["_type"]}"\' lacks {error}', steps) from error
+                return mk_if(table["condition"], table["content"])
+        return mk_merge(table["contents"])
+    except KeyError as error:
+        raise SigilError(f"a table with `_type' {show_value(table['_type'])} lacks {error}", steps) from error
+    except WrapperError as error:
+        raise SigilError(error.message, steps) from error

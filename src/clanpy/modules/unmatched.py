@@ -44,7 +44,7 @@ def _walk(root: Config, start: Path) -> Iterator[Unmatched]:
         siblings = tuple(name for name in known if path or name != "_module")
         for mapping, source in config.level_:
             for name in mapping.keys() - known.keys():
-                yield Unmatched((*path, name), mapping[name], source, siblings)
+                yield Unmatched((*path, str(name)), mapping[name], source, siblings)
         pending.extend((config[name], (*path, name)) for name in _defined_groups(config))
 
 
@@ -137,7 +137,7 @@ def _unmatched_mappings(config: Config) -> Iterator[tuple[dict[str, Any], Source
     for mapping, source in config.level_:
         rest = {name: mapping[name] for name in mapping.keys() - known.keys()}
         if rest:
-            yield dict(sorted(rest.items())), source
+            yield rest, source
     for name in _defined_groups(config):
         inner: Config = config[name]
         for rest, source in _unmatched_mappings(inner):

@@ -7,6 +7,7 @@ from typing import Any
 
 from clanpy.modules.context import Context
 from clanpy.modules.errors import ConflictError
+from clanpy.modules.lazy import bound
 from clanpy.modules.merge import MISSING, files, merge_definitions
 from clanpy.modules.priority import ATOMS
 from clanpy.modules.show import show_path, type_name
@@ -16,6 +17,11 @@ from clanpy.modules.types.structure import Entries
 
 
 BODY = "<function body>"
+
+
+def _bound(defs: list[Def]) -> list[Def]:
+    """The definitions, with lazy values inside that know whose arguments they ask for."""
+    return [Def(bound(d.value, d.source.scope), d.source) for d in defs]
 
 
 class Anything(Type):
@@ -47,7 +53,7 @@ class Anything(Type):
             return Entries(context, path, self, defs, lazy=False)
         if kind == "lambda" and len(defs) > 1:
             return _pointwise(context, self, path, defs)
-        return merge_equal(path, defs)
+        return merge_equal(path, _bound(defs))
 
 
 class Unspecified(Type):
@@ -69,7 +75,7 @@ class Unspecified(Type):
         return self.atom(value)
 
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
-        return merge_default(path, defs)
+        return merge_default(path, _bound(defs))
 
 
 class Raw(Unspecified):
@@ -84,7 +90,7 @@ class Raw(Unspecified):
         return "raw value"
 
     def merge(self, context: Context, path: Path, defs: list[Def]) -> Any:
-        return merge_one(path, defs)
+        return merge_one(path, _bound(defs))
 
 
 anything = Anything()
