@@ -14,9 +14,9 @@ from clanpy.errors import ClanpyError
 from clanpy.inventory.errors import AliasClashError
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, Machine
+from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.pymodule import as_plain
 from clanpy.inventory.roles import Part, facts
-from clanpy.inventory.sigils import to_nix
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile, NixTemplate
 from clanpy.services import Account, Share
 from clanpy.services.errors import ServiceDeclarationError
@@ -118,7 +118,7 @@ def _checked(content: Content, service: str, what: str, errors: list[ClanpyError
 def _encoded(data: Mapping[str, Any], service: str, what: str, errors: list[ClanpyError]) -> NixData | None:
     try:
         plain = as_plain(data)
-        return NixData(to_nix(plain)) if plain else None
+        return nix_data(plain) if plain else None
     except (TypeError, ValueError) as error:
         errors.append(ServiceDeclarationError(f"the service '{service}' gives no plain data in {what}: {error}"))
         return None

@@ -93,3 +93,9 @@ class SigilError(InventoryError):
     """A priority or order table (`_force`, `_default`, …) that is not written as one."""
 
     code = "CP0124"
+
+
+class CircularValueError(InventoryError):
+    """A value of the fleet depends on itself: modules that read what they define, or tags that select each other."""
+
+    code = "CP0125"

@@ -23,8 +23,8 @@ from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
+from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.roles import Part, Roles
-from clanpy.inventory.sigils import to_nix
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account
 
@@ -150,12 +150,12 @@ def _machine_module(machine: Machine) -> DeferredModule:
     if machine.class_ == "darwin" and machine.primary_user is not None:
         data["system"] = {"primaryUser": {"_default": machine.primary_user}}
     origin = f"the inventory's entry of {machine.name}"
-    return DeferredModule(f"{machine.class_}/machine", machine.class_, NixData(to_nix(data)), origin)
+    return DeferredModule(f"{machine.class_}/machine", machine.class_, nix_data(data), origin)
 
 
 def _home_module(account: Account) -> DeferredModule:
     data = {"home": {"username": {"_default": account.account}, "homeDirectory": {"_default": account.home}}}
-    return DeferredModule("home/account", "home", NixData(to_nix(data)), f"the account {account.account}")
+    return DeferredModule("home/account", "home", nix_data(data), f"the account {account.account}")
 
 
 def _host_user(account: Account) -> HostUser:

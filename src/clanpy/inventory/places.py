@@ -7,7 +7,7 @@ tree-sitter (imported then), its table headers are indexed, and the path is foll
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from clanpy.inventory.sources import Source
 
 if TYPE_CHECKING:
     from clanpy.inventory.positions import PythonIndex, TomlIndex
+    from clanpy.modules.sources import Def
 
 Path_ = tuple[str, ...]
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
@@ -70,6 +71,11 @@ class Places:
         """The place of a path in one file, or the file alone when the path is not in it."""
         known = self._by_name.get(file)
         return known.place(path) if known is not None else Place(file)
+
+    def in_order(self, definitions: Iterable[Def]) -> list[Def]:
+        """Definitions in the order of the files that they are from."""
+        order = {file: n for n, file in enumerate(self._by_name)}
+        return sorted(definitions, key=lambda d: order.get(d.source.file, len(order)))
 
     def _writers(self, path: Path_) -> list[_File]:
         """The files that could write a path, in order: those of the whole fleet, and those of the machine it is about."""
