@@ -35,7 +35,7 @@ def role_modules(fleet: Fleet, part: Part, class_: NixClass, errors: list[Clanpy
     for n, contribution in enumerate(part.service.roles[part.role].half(class_)):
         what = f"what role '{part.role}' contributes to {class_}"
         made = _asked(part.service.name, what, partial(contribution.content, part.folder, member), errors)
-        content = None if made is None else _checked(made, part.service.name, what, errors)
+        content = None if made is None else _checked(fleet, made, part.service.name, what, errors)
         if content is None:
             continue
         key = f"{class_}/{part.service.name}/{part.instance.name}/{part.role}"
@@ -59,7 +59,7 @@ def shares(
         share = Share(machine=facts(machine), domain=fleet.meta.domain, members=members)
         what = "what it contributes to a machine"
         data = _asked(name, what, partial(make, share), errors)
-        content = _checked(NixData(data), name, what, errors) if data else None
+        content = _checked(fleet, NixData(data), name, what, errors) if data else None
         if content is not None:
             yield DeferredModule(f"{machine.class_}/{name}", machine.class_, content, f"service {name}")
 
@@ -104,11 +104,16 @@ def _asked(service: str, what: str, call: Callable[[], T], errors: list[ClanpyEr
     return None
 
 
-def _checked(content: Content, service: str, what: str, errors: list[ClanpyError]) -> Content | None:
+def _checked(
+    fleet: Fleet, content: Content, service: str, what: str, errors: list[ClanpyError]
+) -> Content | None:
     """A contribution that can be handed to Nix: data in Nix's encoding, files that are there. None when there is nothing."""
     if isinstance(content, NixData):
         return _encoded(content.value, service, what, errors)
-    if not content.path.is_file():
+    known: dict[Path, bool] = fleet.memo.setdefault("files", {})
+    if content.path not in known:
+        known[content.path] = content.path.is_file()
+    if not known[content.path]:
         message = f"the service '{service}' names the file '{content.path.name}', which is not in its folder"
         errors.append(ServiceDeclarationError(message))
         return None

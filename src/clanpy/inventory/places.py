@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import Place
@@ -23,6 +23,7 @@ Path_ = tuple[str, ...]
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
+@lru_cache(maxsize=8192)
 def snake(key: str) -> str:
     """Clan's spelling of a key in ours: `targetHost` is `target_host`."""
     return _HUMP.sub(lambda match: f"_{match[1].lower()}", key) if not key.islower() else key

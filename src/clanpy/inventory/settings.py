@@ -76,8 +76,18 @@ def all_levels(instance: Instance, role_name: str) -> Iterator[Level]:
 
 def levels_of(instance: Instance, role_name: str, machine: Machine) -> list[Level]:
     """The levels that count for one machine. A tag's counts for every member that carries it, however it joined."""
-    wanted = {f"role {role_name}", f"machine {machine.name}", *(f"tag {tag}" for tag in machine.tags)}
-    return [level for level in all_levels(instance, role_name) if level.label in wanted and level.settings]
+    role = instance.roles[role_name]
+    base = ("instances", instance.name, "roles", role_name)
+    found: list[Level] = []
+    if role.settings:
+        found.append(Level(f"role {role_name}", (*base, "settings"), role.settings))
+    own = role.machines.get(machine.name)
+    if own:
+        found.append(Level(f"machine {machine.name}", (*base, "machines", machine.name, "settings"), own))
+    for tag, written in role.tags.items():
+        if written and tag in machine.tags:
+            found.append(Level(f"tag {tag}", (*base, "tags", tag, "settings"), written))
+    return found
 
 
 def final_settings(fleet: Fleet, instance: Instance, role_name: str, machine: Machine, service: Service) -> Final:

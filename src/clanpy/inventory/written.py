@@ -16,11 +16,12 @@ _UNKNOWN = Source("<settings>")
 class Written(Mapping[str, Any]):
     """Settings of one level. As a mapping it is what the files say, in TOML's form; `parts` are the definitions themselves."""
 
-    __slots__ = ("_shown", "parts")
+    __slots__ = ("_is_empty", "_shown", "parts")
 
     def __init__(self, parts: tuple[Def, ...] = ()) -> None:
         self.parts = parts
         self._shown: dict[str, Any] | None = None
+        self._is_empty = not any(len(part.value) for part in parts)
 
     def _all(self) -> dict[str, Any]:
         if self._shown is None:
@@ -39,7 +40,7 @@ class Written(Mapping[str, Any]):
         return len(self._all())
 
     def __bool__(self) -> bool:
-        return any(len(part.value) for part in self.parts)
+        return not self._is_empty
 
     def __repr__(self) -> str:
         return repr(self._all())
