@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,7 @@ from clanpy.events import (
 RUN_ID = re.compile(r"\d{6}-\d{6}-[a-z2-7]{2}")
 CHANGING = frozenset({Stage.ACTIVATE, Stage.PROFILE, Stage.ROLLBACK})
 SYNCED = frozenset({Outcome.CONFIRMED, Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.CANCELLED})
+RUNS_KEPT = 1000
 RUNS_READ = 200  # how far back `last_deployments` looks
 
 
@@ -115,6 +117,13 @@ class Journal:
             except FileExistsError:
                 continue  # another run began in this very second and drew the same letters
             return folder
+
+    def prune(self, keep: int = RUNS_KEPT) -> None:
+        """Delete the oldest runs beyond so many. One that is being written stays."""
+        for run in self.run_ids()[keep:]:
+            folder = self.runs_folder / run
+            if not is_alive(folder):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def run_ids(self) -> list[str]:
         """Ids of all runs, the newest first."""

@@ -112,8 +112,11 @@ class LocalHost:
 
     def kill_first(self) -> None:
         """The same for the one that was opened first."""
+        self._kill(self.sessions.pop(0))
+
+    def _kill(self, session: int) -> None:
         with suppress(ProcessLookupError):
-            os.killpg(self.sessions.pop(0), signal.SIGKILL)
+            os.killpg(session, signal.SIGKILL)
 
     async def run(
         self,
@@ -139,6 +142,8 @@ class LocalHost:
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
+            # The life line of a real connection does the same.
+            asyncio.get_running_loop().call_later(2, self._kill, process.pid)
             await process.stdout.read()
             errors = (await process.stderr.read()).decode().splitlines()
             await process.wait()
@@ -227,6 +232,13 @@ class Machine:
                     if name != but:
                         found.append(int(entry.name))
         return found
+
+    def end(self) -> None:
+        """End everything that was started here."""
+        while left := self.processes(but=""):
+            for pid in left:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def run_dir(self, id_: str) -> Path:
         return self.vault / "runs" / id_

@@ -10,14 +10,24 @@ import asyncio
 import os
 import shutil
 import signal
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from activation.folder import Machine, activation, make_machine
-from clanpy.activation import ActivationResult, GuardOutcome, follow, gather, guard, recover, result
+from clanpy.activation import (
+    ActivationResult,
+    FollowedPhase,
+    GuardOutcome,
+    Phase,
+    follow,
+    gather,
+    guard,
+    recover,
+    result,
+    start,
+)
 
 
 # `sleep` is left out: to die while waiting is to die after the step before. `setsid` too: its process has to become the activation's.
@@ -67,10 +77,7 @@ class Doomed:
 
     def reboot(self) -> None:
         """Nothing goes on, what is not on a disk is gone, and the boot entry says what runs."""
-        while left := self.machine.processes(but=""):
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        self.machine.end()
         shutil.rmtree(self.machine.root / "var/run")
         entry = self.machine.boot_entry
         (self.machine.root / "run/current-system").unlink()
@@ -122,7 +129,7 @@ def whole(host: Doomed, done: ActivationResult | None) -> None:
     assert host.places == {host.new if done.outcome is GuardOutcome.CONFIRMED else host.old}
 
 
-@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize("stride", [11, pytest.param(1, marks=pytest.mark.slow)], ids=["some", "all"])
 @pytest.mark.parametrize("rebooted", [False, True], ids=["killed", "rebooted"])
 @pytest.mark.parametrize(
     ("behaviour", "end"),
@@ -166,3 +173,22 @@ async def test_wherever_the_guard_dies_the_host_ends_on_one_system(
                 group.create_task(die(at))
     assert end in seen
     assert len(seen) > 1
+
+
+async def test_an_activation_that_outlived_its_guard_is_ended_before_going_back(one: Machine) -> None:
+    """Or else it would go on while the old system is activated, and have the last word."""
+    old, new = one.add("old"), one.add("new", "hang")
+    one.install(old)
+    await start(one.conn, activation(new, activate_within=60))
+    async with asyncio.timeout(10):
+        while one.running != new:
+            await gather(one.conn)
+    os.kill(int(one.state("run-1")["pid"]), signal.SIGKILL)
+    assert [event async for event in follow(one.conn, "run-1")][-1] == FollowedPhase(Phase.ACTIVATING, lost=True)
+    await recover(one.conn, "run-1")
+    assert [event async for event in follow(one.conn, "run-1")]
+    done = await result(one.conn, "run-1")
+    assert (done.outcome, done.why, one.running) == (GuardOutcome.ROLLED_BACK, "its guard was killed", old)
+    async with asyncio.timeout(5):
+        while one.processes():
+            await gather(one.conn)

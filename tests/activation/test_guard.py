@@ -184,6 +184,12 @@ async def test_what_it_would_do_is_told_without_doing_it(one: Machine) -> None:
     assert one.running == old
 
 
+async def test_darwin_can_not_tell_and_is_not_asked(one: Machine) -> None:
+    one.install(one.add("old"))
+    assert await preview(one.conn, activation(one.add("new"), class_="darwin")) == ()
+    assert one.calls == []
+
+
 # ---- the way back ----
 
 

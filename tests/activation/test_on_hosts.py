@@ -23,6 +23,7 @@ from clanpy.activation import (
     gather,
     generations,
     lock,
+    preview,
     recover,
     result,
     start,
@@ -109,8 +110,11 @@ async def test_an_account_that_may_not_become_root_takes_its_own_home(lab: LentL
     site = await prepare(lab, lab.host(), {}, ("one", "two"))
     one, two = site.paths["one"], site.paths["two"]
     async with connect(site.target("admin")) as conn:
-        for run, path in (("run-1", one), ("run-2", two)):
+        for run, path, before in (("run-1", one, ""), ("run-2", two, "one")):
             what = activation(path, run, class_="home", account="admin", confirm_within=0)
+            told = await preview(conn, what, elevate=False)
+            assert "Activating checkLinkTargets" in told
+            assert await say(conn, "cat ~/which 2>/dev/null; true") == before
             async with lock(conn, owner(run), elevate=False) as held:
                 id_ = await start(conn, what, held=held, elevate=False)
                 assert [event async for event in follow(conn, id_, elevate=False)]

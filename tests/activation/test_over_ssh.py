@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from activation.folder import Machine, activation, make_machine, owner
+from activation.folder import Machine, activation, owner
 from clanpy.activation import (
     Activation,
     FollowedPhase,
@@ -33,10 +33,9 @@ pytestmark = pytest.mark.skipif(not Path(SSHD).exists(), reason="there is no ssh
 
 
 @pytest.fixture
-def remote(tmp_path: Path) -> Machine:
-    machine = make_machine(tmp_path)
-    machine.install(machine.add("old"))
-    return machine
+def remote(one: Machine) -> Machine:
+    one.install(one.add("old"))
+    return one
 
 
 @pytest.fixture

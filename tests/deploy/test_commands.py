@@ -100,6 +100,20 @@ def test_rollback_takes_a_machine_back(rehearse: Rehearse) -> None:
     assert json.loads(done.stdout.splitlines()[-1])["command"] == "rollback"
 
 
+def test_a_machine_whose_configuration_is_broken_still_tells_its_status_and_goes_back(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.clanpy("machines", "update")
+    before = fleet.running(host)
+    fleet.greet("worse")
+    fleet.clanpy("machines", "update")
+    fleet.write("modules/system/base.nix", "{ broken\n")
+    assert fleet.clanpy("machines", "update").returncode == ExitCode.FLEET_INVALID
+    status = json.loads(fleet.clanpy("machines", "status", "--json").stdout)["machines"][0]
+    assert (status["reachable"], status["state"]) == (True, "unknown")
+    assert (fleet.clanpy("machines", "rollback", host.name).returncode, fleet.running(host)) == (0, before)
+
+
 def test_exec_groups_what_machines_say_and_its_exit_code_tells_of_failures(rehearse: Rehearse) -> None:
     fleet = rehearse(nixos=2)
     one, other = fleet.names
@@ -111,6 +125,17 @@ def test_exec_groups_what_machines_say_and_its_exit_code_tells_of_failures(rehea
     assert (failed.returncode, failed.stdout) == (1, f"{other} (exit status 7)\n")
     as_json = json.loads(fleet.clanpy("machines", "exec", one, "--json", "--", "cat /etc/hostname; exit 3").stdout)
     assert [(r["name"], r["status"]) for r in as_json] == [(one, 3)]
+
+
+def test_a_changed_host_key_is_refused_unless_told_otherwise(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    fleet.lab.fault("newkey", host)
+    strict = fleet.clanpy("machines", "update")
+    assert strict.returncode == ExitCode.UNREACHABLE
+    assert "CP0303" in strict.stderr
+    assert str(fleet.lab.known_hosts) in strict.stderr
+    assert fleet.clanpy("machines", "update", "--host-key-check", "none").returncode == 0
 
 
 def test_exec_without_a_command_is_a_usage_error(rehearse: Rehearse) -> None:

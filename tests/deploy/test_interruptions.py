@@ -12,9 +12,12 @@ from typing import IO, Any
 
 import pytest
 
+from clanpy.deploy import reach
+from clanpy.deploy.options import Options
 from clanpy.errors import ExitCode
 from clanpy.events import Event, Outcome, Progress
 from clanpy.lab import LabHost
+from clanpy.ssh import Timeouts
 from deploy.rehearsal import Rehearsal
 from support.lab import wait_for
 
@@ -177,6 +180,23 @@ def test_a_second_ctrl_c_lets_go_and_the_host_goes_back_by_itself(rehearse: Rehe
     wait_for(lambda: fleet.running(host) == fleet.profile(host) == before and not at_work_on(fleet, host))
 
 
+def test_a_controller_that_is_killed_leaves_a_host_that_goes_back_and_a_journal_that_tells(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update").returncode == 0
+    before = fleet.running(host)
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update", "--confirm-timeout", "1") as process:
+        wait_for(lambda: begun(fleet, host))
+        process.kill()
+        process.wait()
+    state = json.loads(fleet.clanpy("runs", "show", "--json").stdout)
+    assert (state["status"], state["hosts"][host.name]["stage"]) == ("died", "activate")
+    let_go_on(fleet, host)
+    wait_for(lambda: fleet.running(host) == fleet.profile(host) == before and not at_work_on(fleet, host))
+    assert fleet.clanpy("machines", "update").returncode == 0
+
+
 async def test_a_session_that_is_killed_during_the_activation_does_not_stop_it(rehearse: Rehearse) -> None:
     fleet = rehearse()
     (host,) = fleet.hosts
@@ -214,6 +234,33 @@ async def test_a_session_that_is_killed_during_the_copy_leaves_the_old_system_an
     fleet.lab.fault("norate", host)
     again = await fleet.update()
     assert again.state.hosts[host.name].outcome is Outcome.CONFIRMED
+
+
+async def test_a_host_that_the_change_cuts_off_goes_back_by_itself_and_that_is_told(
+    rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reach, "TIMEOUTS", Timeouts(connect=1, login=5, keepalive_interval=0.3, keepalive_count=2))
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    before = (await fleet.update()).state.hosts[host.name].system
+    fleet.configure(host, WAITING)
+
+    async def cut() -> None:
+        await when_begun(fleet, host)
+        fleet.lab.fault("linkdown", host)
+        let_go_on(fleet, host)
+        await asyncio.to_thread(wait_for, lambda: fleet.running(host) != before)
+        await asyncio.to_thread(wait_for, lambda: fleet.running(host) == before)
+        fleet.lab.fault("linkup", host)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(cut())
+        result = await fleet.update(options=Options(confirm_within=2))
+    state = result.state.hosts[host.name]
+    assert (state.outcome, result.exit_code) == (Outcome.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert state.error is not None
+    assert "no confirmation came in time" in state.error["message"]
+    assert fleet.running(host) == fleet.profile(host) == before
 
 
 async def test_a_host_that_is_rebooted_during_its_activation_is_mended_by_the_next_run(rehearse: Rehearse) -> None:

@@ -190,3 +190,11 @@ def test_a_full_disk_stops_the_run(journal: Journal) -> None:
     with pytest.raises(JournalError, match="No space left"):
         Bus(recorder.run, [recorder]).emit(FACTS[0])
     recorder.close()
+
+
+def test_old_runs_are_deleted_beyond_a_number_but_never_one_that_is_being_written(journal: Journal) -> None:
+    writing = journal.begin(Clock(START - timedelta(days=30)))
+    runs = [record(journal, FACTS, START + timedelta(days=day)).name for day in range(5)]
+    journal.prune(keep=2)
+    assert journal.run_ids() == [*reversed(runs[3:]), writing.run]
+    writing.close()

@@ -95,6 +95,19 @@ async def test_output_that_is_no_utf8_is_no_failure(sshd: Sshd) -> None:
         assert (await conn.run("printf 'a\\377b'")).stdout == "a\N{REPLACEMENT CHARACTER}b"
 
 
+async def test_the_quick_cipher_is_used_and_nothing_is_compressed(sshd: Sshd, home: Path) -> None:
+    (home / ".ssh" / "config").write_text("Compression yes\nCiphers chacha20-poly1305@openssh.com\n")
+
+    async with connect(sshd.target(isolated=False)) as conn:
+        how = {name: conn._client.get_extra_info(name) for name in ("send_cipher", "recv_cipher", "send_compression")}
+
+    assert how == {
+        "send_cipher": "aes128-gcm@openssh.com",
+        "recv_cipher": "aes128-gcm@openssh.com",
+        "send_compression": "none",
+    }
+
+
 async def test_every_command_is_a_round_trip_and_connecting_is_none(sshd: Sshd) -> None:
     async with connect(sshd.target()) as conn:
         before = conn.round_trips

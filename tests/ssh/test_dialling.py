@@ -23,6 +23,7 @@ from clanpy.ssh import (
     Dialer,
     SshSetupError,
     Target,
+    TargetError,
     Timeouts,
     UnreachableError,
     connect,
@@ -301,6 +302,53 @@ async def test_a_jump_host_that_is_away_is_told_by_its_name(sshd: Sshd) -> None:
     assert error.message == "bastion refuses the connection"
 
 
+async def test_those_who_wait_for_a_jump_host_share_its_failure() -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async def dial(dialer: Dialer, number: int) -> UnreachableError:
+        with pytest.raises(UnreachableError) as caught:
+            async with dialer.connect(Target(host=f"behind{number}", jump=(jump,), isolated=True)):
+                pass
+        return caught.value
+
+    jump = replace(refused(), name="bastion")
+    async with Dialer(sleep=sleep, retries=1) as dialer, asyncio.TaskGroup() as group:
+        tasks = [group.create_task(dial(dialer, number)) for number in range(20)]
+
+    assert len(slept) == 1
+    assert {task.result().message for task in tasks} == {"bastion refuses the connection"}
+
+
+async def test_a_jump_host_is_opened_by_the_next_when_the_first_is_cancelled() -> None:
+    knocks: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _, writer: knocks.put_nowait(writer), "127.0.0.1", 0)
+    jump = Target(host="127.0.0.1", port=server.sockets[0].getsockname()[1], isolated=True)
+
+    async def enter(dialer: Dialer) -> None:
+        with pytest.raises(ConnectionLostError):
+            await dialer._tunnel(jump, Timeouts())
+
+    async with server, Dialer(retries=0) as dialer, asyncio.TaskGroup() as group:
+        first = group.create_task(enter(dialer))
+        one = await knocks.get()
+        group.create_task(enter(dialer))
+        await asyncio.sleep(0)  # now it waits for the first
+        first.cancel()
+        two = await knocks.get()
+        for writer in (one, two):
+            writer.close()
+            await writer.wait_closed()
+
+
+async def test_no_target_at_all_is_an_error() -> None:
+    with pytest.raises(TargetError):
+        async with connect([]):
+            pass
+
+
 async def test_a_target_that_is_away_behind_a_jump_host_is_told(sshd: Sshd) -> None:
     async with Dialer(retries=0) as dialer:
         with pytest.raises(UnreachableError) as caught:
@@ -440,6 +488,7 @@ async def test_a_dial_that_is_cancelled_at_any_moment_leaves_nothing_open(sshd: 
 
     async with Dialer() as dialer:
         await dial(dialer)
+        gc.collect()
         before = open_files()
         for milliseconds in range(0, 60, 3):
             with contextlib.suppress(TimeoutError):

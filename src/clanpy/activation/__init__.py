@@ -1,7 +1,16 @@
 """What "make it live" means on NixOS, on darwin and for a home, and the guard that undoes it.
 
-`gather` asks a host what it is and runs, in one round trip. `lock` keeps other controllers away. `start` hands an activation to a
-guard on the host, which goes back by itself unless `confirm` reaches it in time over a fresh connection.
+    facts = await gather(conn)                              # one round trip, as the same user, nothing changed
+    if facts.differs(Wanted(system=path)):
+        async with lock(conn, owner) as held:               # the second controller gets LockHeldError
+            await settle(conn, facts, held=held)            # what was cut off before, as a rule nothing
+            id_ = await start(conn, Activation(run=…, class_="nixos", new=path, owner=owner), held=held)
+            async for event in follow(conn, id_): ...       # lines of its log, and phases; ends with `awaiting` or an end
+            async with connect(target) as fresh:            # that it can be made is what is to be proven
+                done = await confirm(fresh, id_)            # or: revert(conn, id_, "gate_failed")
+
+The activation is done by a guard on the host (scripts/guard.sh), detached from every connection. It records and roots what runs,
+activates, and goes back by itself to what it recorded unless `confirm` reaches it in time.
 """
 
 from clanpy.activation.errors import (

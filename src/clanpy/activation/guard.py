@@ -157,7 +157,7 @@ async def result(conn: Host, id_: str, *, elevate: bool = True, tail: int = TAIL
 
 
 async def preview(conn: Host, activation: Activation, *, wait: float = 120.0, elevate: bool = True) -> tuple[str, ...]:
-    """The lines that the path itself writes about what its activation would do, where its class can tell. Changes nothing.
+    """The lines that the path itself writes about what its activation would do; none for darwin. Changes nothing.
 
     Raises:
         FactsError: it could not be run there.

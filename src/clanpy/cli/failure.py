@@ -11,14 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clanpy import __version__
-from clanpy.errors import ExitCode
+from clanpy.errors import ClanpyError, ExitCode
 from clanpy.ui.errors import error_lines
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clanpy.errors import ClanpyError
+
+class BugError(ClanpyError):
+    """Something happened that nobody foresaw. It is a mistake in clanpy: the report says where."""
+
+    code = "CP0070"
+    exit_code = ExitCode.BUG
+
 
 ERROR_SCHEMA = "clanpy.error/1"
 
@@ -58,7 +64,7 @@ def show_bug(error: Exception, *, words: Sequence[str], debug: bool) -> int:
     report = _write_report(error, words)
     where = f"; the report is in {report}" if report else ""
     said = next(iter(str(error).splitlines()), "")
-    sys.stderr.write(f"error: clanpy has a bug: {type(error).__name__}: {said}{where} (CP0070)\n")
+    sys.stderr.write(f"error: clanpy has a bug: {type(error).__name__}: {said}{where} ({BugError.code})\n")
     if debug:
         traceback.print_exception(error)
     return ExitCode.BUG

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clanpy.cli.context import ProgressMode, print_json_line, print_lines, say, settings, uses_colour
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from clanpy.cli.site import Site
     from clanpy.deploy import RunResult
-    from clanpy.events import Sink
+    from clanpy.events import Event, Sink
     from clanpy.journal import Recorder
 
 TICK = 0.1  # seconds
@@ -42,24 +44,53 @@ def follow_run(
     With `paths` the store paths that it made are its data: they are printed on stdout.
     """
     recorder = site.journal.begin()
-    renderer = _renderer(ctx, as_json=as_json)
+    renderer = _Careful(_renderer(ctx, as_json=as_json))
     try:
         result = asyncio.run(_shown(work, recorder, renderer))
     finally:
         renderer.close()
         recorder.close()
-    if as_json:
-        print_json_line(document(result, dry_run=dry_run))
-    else:
-        colour = uses_colour(settings(ctx).colour, sys.stderr)
-        logs = str(recorder.folder)
-        for line in Summary(
-            state=result.state, colour=colour, program=site.program, logs=logs, dry_run=dry_run
-        ).lines():
-            say(line)
-        if paths:
+    site.journal.prune()
+    with suppress(OSError):  # nobody reads it any more; the exit code still tells
+        if as_json:
+            print_json_line(document(result, dry_run=dry_run))
+        else:
+            _summarise(ctx, site, result, logs=str(recorder.folder), dry_run=dry_run)
+        if paths and not as_json:
             print_lines(host.system for host in result.state.hosts.values() if host.system)
+        sys.stdout.flush()
     return result.exit_code
+
+
+def _summarise(ctx: typer.Context, site: Site, result: RunResult, *, logs: str, dry_run: bool) -> None:
+    colour = uses_colour(settings(ctx).colour, sys.stderr)
+    summary = Summary(state=result.state, colour=colour, program=site.program, logs=logs, dry_run=dry_run)
+    for line in summary.lines():
+        say(line)
+
+
+@dataclass(slots=True)
+class _Careful:
+    """A renderer whose reader may go away: a closed pipe or terminal must not stop an activation."""
+
+    renderer: Renderer
+    is_heard: bool = True
+
+    def __call__(self, event: Event, /) -> None:
+        self._do(lambda: self.renderer(event))
+
+    def tick(self) -> None:
+        self._do(self.renderer.tick)
+
+    def close(self) -> None:
+        self._do(self.renderer.close)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        if self.is_heard:
+            try:
+                act()
+            except OSError:
+                self.is_heard = False
 
 
 def document(result: RunResult, *, dry_run: bool) -> dict[str, Any]:
@@ -79,7 +110,9 @@ def _renderer(ctx: typer.Context, *, as_json: bool) -> Renderer:
         return JsonRenderer(sys.stdout)
     chosen = settings(ctx)
     colour = uses_colour(chosen.colour, sys.stderr)
-    mode = chosen.progress.value if chosen.progress is not ProgressMode.AUTO else "auto"
+    mode = chosen.progress.value
+    if chosen.verbosity > 1 and chosen.progress is ProgressMode.AUTO:
+        mode = "plain"  # what is told besides would go through the live region
     return make_renderer(mode, sys.stderr, colour=colour, verbosity=chosen.verbosity, clock=time.monotonic)
 
 
@@ -102,6 +135,11 @@ async def _tick(renderer: Renderer) -> None:
 
 
 def _told(count: int) -> None:
+    with suppress(OSError):
+        _say_what_happens(count)
+
+
+def _say_what_happens(count: int) -> None:
     if count == 1:
         say("stopping: no more machines are begun, activations under way are finished (Ctrl-C again lets go of them)")
     else:

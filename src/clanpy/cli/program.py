@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, Lazy] = {
     "machines": Lazy("clanpy.cli.machines:app", "List, build, update, roll back and talk to machines"),
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
+    "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
+    "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
+    "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
     "lab": Lazy("clanpy.cli.lab:app", "Start and stop disposable hosts on this computer"),
@@ -85,7 +88,14 @@ def _options(
     color: Annotated[Colour, typer.Option(help="Whether to use colours", envvar="CLANPY_COLOR")] = Colour.AUTO,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks", envvar="CLANPY_DEBUG")] = False,
     verbose: Annotated[
-        int, typer.Option("--verbose", "-v", count=True, help="Show more (repeatable)", envvar="CLANPY_VERBOSE")
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            help="Show what programs say; -vv: commands on hosts; -vvv: all of ssh",
+            envvar="CLANPY_VERBOSE",
+        ),
     ] = 0,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit")
@@ -112,7 +122,15 @@ def lab_name(value: str | None) -> str | None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and give the exit code. Never raises, but for the exit of a shell's completion."""
-    words = hoisted(list(sys.argv[1:] if arguments is None else arguments))
+    code = _run(hoisted(list(sys.argv[1:] if arguments is None else arguments)))
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+    return code
+
+
+def _run(words: list[str]) -> int:
     if "_CLANPY_COMPLETE" in os.environ:
         _enable_completion()
     try:
@@ -122,7 +140,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("interrupted\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _close_stdout()
         return ExitCode.DONE
     except Exception as error:  # the outermost boundary: whatever was not foreseen is told as a bug, with a report
         return _failed(error, words)
@@ -155,11 +172,13 @@ def _after_dashes(words: Sequence[str]) -> tuple[str, ...]:
 
 def _failed(error: Exception, words: Sequence[str]) -> int:
     from clanpy.cli.failure import show_bug, show_error, show_usage  # noqa: PLC0415 - only when something failed
+    from clanpy.rollout.outcome import unwrapped  # noqa: PLC0415 - as above
 
+    cause = unwrapped(error)
     before_dashes = words[: words.index("--")] if "--" in words else words
     as_json, debug = "--json" in before_dashes, "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
-    if isinstance(error, ClanpyError):
-        return show_error(error, as_json=as_json, debug=debug)
+    if isinstance(cause, ClanpyError):
+        return show_error(cause, as_json=as_json, debug=debug)
     if _is_usage(error):
         return show_usage(error, as_json=as_json)
     return show_bug(error, words=before_dashes, debug=debug)

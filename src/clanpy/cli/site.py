@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from clanpy.lab import LabEnvironment
 
 KNOWN_HOSTS = "known_hosts"
+COMMANDS_TOLD = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +48,24 @@ class Site:
 def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> Site:
     """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
     lab = settings(ctx).lab
+    _tell_of_ssh(settings(ctx).verbosity)
     fleet = open_fleet(ctx)
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
-    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines)
+    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines, check)
     return Site(
         fleet=fleet,
         surroundings=_surroundings(fleet, ways, environment),
         journal=Journal.of(fleet.root, fleet.meta.name, lab),
         program=_program(ctx),
     )
+
+
+def _tell_of_ssh(verbosity: int) -> None:
+    """From `-vv` on each command that is run on a host is told, from `-vvv` on all that asyncssh has to say."""
+    if verbosity >= COMMANDS_TOLD:
+        logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
+        logging.getLogger("asyncssh").setLevel(logging.DEBUG if verbosity > COMMANDS_TOLD else logging.INFO)
 
 
 def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dict[str, tuple[Target, ...]]:
@@ -68,7 +79,9 @@ def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dic
     return ways
 
 
-def _rehearsal(environment: LabEnvironment, machines: Iterable[Machine]) -> dict[str, tuple[Target, ...]]:
+def _rehearsal(
+    environment: LabEnvironment, machines: Iterable[Machine], check: HostKeyCheck
+) -> dict[str, tuple[Target, ...]]:
     """The lab's host of the same name for every machine, by the account that the inventory names."""
     ways: dict[str, tuple[Target, ...]] = {}
     for machine in machines:
@@ -83,6 +96,7 @@ def _rehearsal(environment: LabEnvironment, machines: Iterable[Machine]) -> dict
                     port=host.port,
                     identity_files=(environment.identity,),
                     known_hosts=(environment.known_hosts,),
+                    host_key_check=check,
                     isolated=True,
                 ),
             )
@@ -97,7 +111,14 @@ def _surroundings(
         return Surroundings(fleet=fleet, targets=ways, cache=cache)
     # the lab's hosts build from the stand-in for nixpkgs that comes with clanpy: no network is needed for it
     overrides = InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini")
-    return Surroundings(fleet=fleet, targets=ways, cache=cache, nix_config=environment.nix_config, overrides=overrides)
+    return Surroundings(
+        fleet=fleet,
+        targets=ways,
+        way_hint="the lab has no host {name}: `clanpy lab up` starts one for every machine of the fleet",
+        cache=cache,
+        nix_config=environment.nix_config,
+        overrides=overrides,
+    )
 
 
 def _program(ctx: typer.Context) -> str:

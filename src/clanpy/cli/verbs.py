@@ -17,12 +17,10 @@ from clanpy.deploy import build as build_here
 from clanpy.deploy.execute import execute as execute_everywhere
 from clanpy.deploy.execute import execute_exit_code
 from clanpy.deploy.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
-from clanpy.deploy.releases import wanted_without_nix
 from clanpy.deploy.status import SCHEMA as STATUS_SCHEMA
-from clanpy.deploy.status import HostStatus, Known
+from clanpy.deploy.status import HostStatus, what_is_known
 from clanpy.deploy.status import status as ask_status
 from clanpy.errors import ClanpyError, ExitCode
-from clanpy.inventory import resolve
 from clanpy.machines import select
 from clanpy.ssh import HostKeyCheck
 from clanpy.ui.format import clean, counted, names, painted
@@ -179,11 +177,9 @@ def _said(result: Completed | ClanpyError) -> tuple[str, ...]:
 def status(ctx: typer.Context, selection: Selection, how: How, *, as_json: bool) -> int:
     """`machines status`."""
     site = how.site(ctx)
-    hosts = [resolve(site.fleet, machine.name) for machine in selection.of(site)]
-    known = Known(
-        wanted=wanted_without_nix(site.surroundings, hosts), last=site.journal.last_deployments(h.name for h in hosts)
-    )
-    found = asyncio.run(ask_status(site.surroundings, hosts, Options(parallel=how.parallel), known))
+    machines = selection.of(site)
+    known = what_is_known(site.surroundings, site.journal, machines)
+    found = asyncio.run(ask_status(site.surroundings, machines, Options(parallel=how.parallel), known))
     if as_json:
         print_json({"schema": STATUS_SCHEMA, "machines": [host.to_dict() for host in found]})
     else:
@@ -198,7 +194,7 @@ def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]
         facts, last = host.facts, host.last
         rows.append(
             (
-                host.host.name,
+                host.machine.name,
                 host.state,
                 _path(host.wanted.system if host.wanted else None),
                 _path(facts.running if facts else None),
@@ -210,9 +206,9 @@ def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]
     yield from table_lines(head, rows, colour=colour)
     for host in found:
         if host.error is not None:
-            yield f"{host.host.name}: {host.error.message} ({host.error.code})"
+            yield f"{host.machine.name}: {host.error.message} ({host.error.code})"
         elif host.facts is not None and host.facts.lock is not None:
-            yield f"{host.host.name}: locked by {host.facts.lock}"
+            yield f"{host.machine.name}: locked by {host.facts.lock}"
 
 
 def _path(path: str | None) -> str:

@@ -19,7 +19,6 @@ from clanpy.deploy.run import HostRun, Run, RunResult, Verdict
 from clanpy.deploy.update import Slots, Updater
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome, Stage
-from clanpy.inventory import resolve
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
 
@@ -53,7 +52,7 @@ async def deploy(
     run = _run("update", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
     releases = Releases(surroundings, names)
-    async with Reach(surroundings.targets) as reach, asyncio.TaskGroup() as tasks:
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         making = tasks.create_task(releases.run(nix), name="releases")
         updater = Updater(
             options=options,
@@ -64,7 +63,7 @@ async def deploy(
             builder=Builder(tasks, nix, surroundings.cache, limits.build),
             copier=Copier(tasks, nix),
         )
-        result = await run.each(names, updater.update)
+        result = await run.each(names, updater.update, at_once=limits.hosts)
         making.cancel()
     return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
 
@@ -117,15 +116,14 @@ async def roll_back(
 
     Raises:
         JournalError: the journal can't be written.
-        ClanpyError: the machine's configuration is wrong.
     """
     run = _run("rollback", surroundings, recorder, sinks, interrupts)
-    async with Reach(surroundings.targets) as reach:
+    async with Reach.of(surroundings) as reach:
         rollback = Rollback(
             options=options,
             reach=reach,
             activator=_activator("rollback", surroundings, options, recorder, reach),
-            config=resolve(surroundings.fleet, name),
+            machine=surroundings.fleet.machines[name],
             to=to,
             account=account,
         )

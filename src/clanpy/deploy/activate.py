@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -75,22 +75,31 @@ class Guarded:
             GuardError: it did not begin.
         """
         limits = self.activation
-        async with asyncio.timeout(2 * limits.activate_within + limits.confirm_within + COMMIT_SECONDS + 3 * GRACE):
-            with self.host.stage(Stage.ACTIVATE):
-                await start(self.conn, self.activation, held=held)
-                ended = await self._ended()
-                if ended is not None:
-                    return self._judged(ended)
-            with self.host.stage(Stage.CONFIRM) as note:
-                ended = await self._confirm()
-                note.text = "over a fresh connection"
+        try:
+            async with asyncio.timeout(2 * limits.activate_within + limits.confirm_within + COMMIT_SECONDS + 3 * GRACE):
+                return await self._run(held)
+        except TimeoutError as error:
+            raise self._lost_sight("did not come to an end in time") from error
+
+    async def _run(self, held: HeldLock) -> ActivationResult:
+        with self.host.stage(Stage.ACTIVATE):
+            await start(self.conn, self.activation, held=held)
+            ended = await self._ended()
+            if ended is not None:
                 return self._judged(ended)
+        with self.host.stage(Stage.CONFIRM) as note:
+            ended = await self._confirm()
+            note.text = "over a fresh connection"
+            return self._judged(ended)
 
     async def mend(self, held: HeldLock) -> ActivationResult:
         """Bring an activation to an end whose guard was killed, or whose host was rebooted, and say to which."""
-        async with asyncio.timeout(2 * self.activation.activate_within + 3 * GRACE):
-            await recover(self.conn, self.activation.id, held=held)
-            return await self._ended() or await self._confirm()
+        try:
+            async with asyncio.timeout(2 * self.activation.activate_within + 3 * GRACE):
+                await recover(self.conn, self.activation.id, held=held)
+                return await self._ended() or await self._confirm()
+        except TimeoutError as error:
+            raise self._lost_sight("could not be brought to an end in time") from error
 
     async def _ended(self) -> ActivationResult | None:
         """How it ended without us; None when it waits for our word."""
@@ -152,16 +161,11 @@ class Guarded:
         deadline = asyncio.get_running_loop().time() + seconds + GRACE
         while True:
             try:
-                async with AsyncExitStack() as stack:
-                    conn = await stack.enter_async_context(self.reach.connected(self.host.name))
+                async with self.reach.connected(self.host.name) as conn:
                     return await act(conn)
             except SshError as error:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise LostSightError(
-                        f"{self.host.name} can't be reached since {self._what} was activated; it goes back by itself",
-                        hint=f"`clanpy machines status {self.host.name}` says where it ended",
-                        details=(str(error),),
-                    ) from error
+                    raise self._lost_sight("can't be followed: the host is out of reach since", str(error)) from error
             await self.sleep(PAUSE)
 
     def _judged(self, ended: ActivationResult) -> ActivationResult:
@@ -185,8 +189,12 @@ class Guarded:
                 )
             case GuardOutcome.FAILED:
                 raise ActivationFailedError(f"{self._what} was not activated on {name}: {why}", details=details)
-        raise LostSightError(
-            f"the activation on {name} has not come to an end",
+        raise self._lost_sight("has not come to an end", *ended.log_tail)
+
+    def _lost_sight(self, what: str, *details: str) -> LostSightError:
+        name = self.host.name
+        return LostSightError(
+            f"the activation of {self._what} on {name} {what}; it goes back by itself where nobody confirms",
             hint=f"`clanpy machines status {name}` says where it ended",
-            details=ended.log_tail,
+            details=details,
         )

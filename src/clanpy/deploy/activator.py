@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from clanpy.deploy.options import Options, Surroundings
     from clanpy.deploy.reach import Reach
     from clanpy.deploy.run import HostRun
-    from clanpy.inventory.model import HostConfig
+    from clanpy.inventory.model import Machine
     from clanpy.ssh import Connection
 
 
@@ -36,7 +36,7 @@ class Activator:
         self,
         host: HostRun,
         conn: Connection,
-        config: HostConfig,
+        machine: Machine,
         new: str,
         *,
         account: str | None = None,
@@ -48,7 +48,7 @@ class Activator:
         Args:
             host: who is told.
             conn: the connection the lock hangs on.
-            config: the machine.
+            machine: which it is.
             new: the store path, present there.
             account: whose home it is; None for the system.
             generation: the generation of the profile that is gone back to.
@@ -59,7 +59,7 @@ class Activator:
         """
         activation = Activation(
             run=self.run,
-            class_=config.machine.class_ if account is None else "home",
+            class_=machine.class_ if account is None else "home",
             new=new,
             owner=self.surroundings.lock_owner(self.run, self.purpose),
             account=account,
@@ -74,21 +74,21 @@ class Activator:
                 await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(held)
         return True
 
-    async def mend(self, host: HostRun, conn: Connection, config: HostConfig, facts: HostFacts) -> None:
+    async def mend(self, host: HostRun, conn: Connection, machine: Machine, facts: HostFacts) -> None:
         """Bring activations to an end that an earlier run left in the middle: their guard was killed, or the host rebooted."""
         for left in facts.left_over:
             async with self._locked(host, conn) as (held, _):
                 with host.committed(), host.stage(Stage.ROLLBACK) as note:
-                    activation = self._again(left, config)
+                    activation = self._again(left, machine)
                     ended = await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).mend(held)
                     came = "forward" if ended.outcome is GuardOutcome.CONFIRMED else "back"
                     note.text = f"run {left.run} had been left in the middle: brought {came} to {ended.running}"
 
-    def _again(self, left: RunRecord, config: HostConfig) -> Activation:
+    def _again(self, left: RunRecord, machine: Machine) -> Activation:
         account = left.slot.removeprefix("home.") if left.slot.startswith("home.") else None
         return Activation(
             run=left.run,
-            class_=config.machine.class_ if account is None else "home",
+            class_=machine.class_ if account is None else "home",
             new=left.new,
             owner=self.surroundings.lock_owner(self.run, self.purpose),
             account=account,

@@ -63,3 +63,10 @@ class LostSightError(ClanpyError):
     """The host was lost sight of in the middle of its activation; its guard goes back by itself."""
 
     code: ClassVar[str] = "CP0509"
+
+
+class UnforeseenError(ClanpyError):
+    """Something happened at a host that nobody foresaw. It is a mistake in clanpy: the details say where."""
+
+    code: ClassVar[str] = "CP0510"
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG

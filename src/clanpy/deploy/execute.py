@@ -33,7 +33,7 @@ async def execute(
     """
     text = command[0] if len(command) == 1 else list(command)
     limits = Limits.derived(parallel=options.parallel)
-    async with Reach(surroundings.targets) as reach:
+    async with Reach.of(surroundings) as reach:
 
         async def one(name: str) -> Completed:
             async with reach.connected(name) as conn:

@@ -45,6 +45,7 @@ class Surroundings:
 
     Attributes:
         targets: the ways to each machine, in order of preference.
+        way_hint: what to do about a machine that has no way, with `{name}` in it.
         overrides: flake inputs that are taken from elsewhere.
         nix_config: lines for Nix's configuration.
         cache: where sources and releases are kept.
@@ -54,6 +55,7 @@ class Surroundings:
 
     fleet: Fleet
     targets: Mapping[str, tuple[Target, ...]]
+    way_hint: str = "write deploy.target_host in [machines.{name}]"
     overrides: InputOverrides | None = None
     nix_config: tuple[str, ...] = ()
     cache: Path

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from clanpy.activation import HostFacts
-    from clanpy.inventory.model import HostConfig
+    from clanpy.deploy.options import Surroundings
+    from clanpy.inventory.model import HostConfig, Machine
     from clanpy.ssh import Target
 
 _T = TypeVar("_T")
@@ -32,8 +33,14 @@ class Reach:
     """The ways to the machines, and one dialer for all of them. `round_trips` counts what was asked of each."""
 
     targets: Mapping[str, Sequence[Target]]
+    way_hint: str
     round_trips: Counter[str] = field(default_factory=Counter)
     dialer: Dialer = field(default_factory=lambda: Dialer(timeouts=TIMEOUTS))
+
+    @classmethod
+    def of(cls, surroundings: Surroundings) -> Self:
+        """The ways of a run."""
+        return cls(surroundings.targets, surroundings.way_hint)
 
     async def __aenter__(self) -> Self:
         await self.dialer.__aenter__()
@@ -50,9 +57,8 @@ class Reach:
         """
         ways = self.targets.get(name)
         if not ways:
-            raise NoTargetError(
-                f"nothing says where machine '{name}' is reached", hint=f"write deploy.target_host in [machines.{name}]"
-            )
+            hint = self.way_hint.format(name=name)
+            raise NoTargetError(f"nothing says where machine '{name}' is reached", hint=hint)
         return ways
 
     @asynccontextmanager
@@ -88,18 +94,17 @@ async def each(
     return results  # type: ignore[return-value] # every place is filled now
 
 
-async def facts_of(conn: Connection, host: HostConfig) -> HostFacts:
-    """What a host runs, its standalone homes included: one round trip.
+async def facts_of(conn: Connection, machine: Machine, accounts: Sequence[str] = ()) -> HostFacts:
+    """What a host runs, and the standalone homes of these accounts on it: one round trip.
 
     Raises:
         WrongClassError: what answered can't be that machine.
     """
-    accounts = standalone_accounts(host)
-    facts = await gather(conn, Question(accounts=accounts), elevate=bool(accounts))
+    facts = await gather(conn, Question(accounts=tuple(accounts)), elevate=bool(accounts))
     is_mac = facts.kernel == "Darwin"
-    if is_mac != (host.machine.class_ == "darwin"):
+    if is_mac != (machine.class_ == "darwin"):
         raise WrongClassError(
-            f"{host.name} is of class {host.machine.class_}, and what answered at {conn.address or conn.host} is {facts.kernel}",
+            f"{machine.name} is of class {machine.class_}, and what answered at {conn.address or conn.host} is {facts.kernel}",
             hint="is this the right address?",
         )
     return facts

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from clanpy.deploy.options import Options
     from clanpy.deploy.reach import Reach
     from clanpy.deploy.run import HostRun
-    from clanpy.inventory.model import HostConfig
+    from clanpy.inventory.model import Machine
     from clanpy.ssh import Connection
 
 ASK_SECONDS = 30.0
@@ -37,7 +37,7 @@ class Rollback:
     options: Options
     reach: Reach
     activator: Activator
-    config: HostConfig
+    machine: Machine
     to: str | None = None
     account: str | None = None
 
@@ -50,7 +50,7 @@ class Rollback:
         """
         async with self.reach.connected(host.name) as conn:
             with host.stage(Stage.CONNECT):
-                facts = await facts_of(conn, self.config)
+                facts = await facts_of(conn, self.machine, [self.account] if self.account else [])
                 goal = await self._goal(conn, facts)
             now = self._now(facts)
             host.previous = host.system = now
@@ -60,7 +60,7 @@ class Rollback:
             if self.options.dry_run:
                 return Verdict(outcome=Outcome.PLANNED)
             await self.activator.activate(
-                host, conn, self.config, goal.path, account=self.account, generation=goal.generation
+                host, conn, self.machine, goal.path, account=self.account, generation=goal.generation
             )
             return Verdict(outcome=Outcome.CONFIRMED, system=goal.path)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+import traceback
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clanpy.deploy.errors import DetachedError, StoppedError
+from clanpy.deploy.errors import DetachedError, StoppedError, UnforeseenError
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.events import (
     Bus,
@@ -26,7 +27,7 @@ from clanpy.events import (
     StageStarted,
 )
 from clanpy.journal import RunState, fold
-from clanpy.rollout.outcome import exit_code, outcome_of
+from clanpy.rollout.outcome import exit_code, outcome_of, unwrapped
 
 
 if TYPE_CHECKING:
@@ -145,27 +146,33 @@ class Run:
     def __post_init__(self) -> None:
         self.bus = Bus(self.recorder.run, (self.recorder, self._keep, *self.sinks))
 
-    async def each(self, hosts: Sequence[str], work: Callable[[HostRun], Awaitable[Verdict]]) -> RunResult:
-        """Do the work for every host, all of them at once; one host's failure is never another's.
+    async def each(
+        self, hosts: Sequence[str], work: Callable[[HostRun], Awaitable[Verdict]], *, at_once: int = 1024
+    ) -> RunResult:
+        """Do the work for every host, so many at once; one host's failure is never another's.
 
         Raises:
             JournalError: the journal can't be written; nothing goes on without it.
         """
-        began = self.clock()
+        began, slots = self.clock(), asyncio.Semaphore(at_once)
         self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
         async with asyncio.TaskGroup() as group:
             for name in hosts:
-                group.create_task(
-                    self._host(HostRun(name, self.bus, self.clock, self.interrupts), work), name=f"host {name}"
-                )
+                host = HostRun(name, self.bus, self.clock, self.interrupts)
+                group.create_task(self._host(host, work, slots), name=f"host {name}")
         code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends)
         outcomes = Counter(outcome.value for outcome, _ in self._ends)
         self.bus.emit(RunFinished(exit_code=code, outcomes=dict(outcomes), seconds=self.clock() - began))
         return RunResult(state=fold(self._events, run=self.bus.run), exit_code=code)
 
-    async def _host(self, host: HostRun, work: Callable[[HostRun], Awaitable[Verdict]]) -> None:
-        began = self.clock()
-        verdict = await self._verdict(host, work)
+    async def _host(
+        self, host: HostRun, work: Callable[[HostRun], Awaitable[Verdict]], slots: asyncio.Semaphore
+    ) -> None:
+        async with slots:
+            began = self.clock()
+            self._finish(host, await self._verdict(host, work), self.clock() - began)
+
+    def _finish(self, host: HostRun, verdict: Verdict, seconds: float) -> None:
         error = verdict.error
         self._ends.append((verdict.outcome, error.exit_code if error else None))
         log = self.recorder.log_path(host.name)
@@ -173,7 +180,7 @@ class Run:
             HostFinished(
                 host=host.name,
                 outcome=verdict.outcome,
-                seconds=self.clock() - began,
+                seconds=seconds,
                 system=verdict.system or host.system,
                 previous=verdict.previous or host.previous,
                 error=error.to_dict() if error else None,
@@ -187,8 +194,9 @@ class Run:
         try:
             with self.interrupts.member() as host.membership:
                 return await work(host)
-        except ClanpyError as error:
-            return Verdict(outcome=outcome_of(error), error=error)
+        except Exception as error:  # the boundary between hosts: nothing that happens at one may end the others
+            known = _known(error)
+            return Verdict(outcome=outcome_of(known), error=known)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not self.interrupts.stopping or task is None:
@@ -200,6 +208,18 @@ class Run:
     def _keep(self, event: Event) -> None:
         if not isinstance(event.fact, (LogLine, Progress)):
             self._events.append(event.to_dict())
+
+
+def _known(error: Exception) -> ClanpyError:
+    """The error as one that is told. What nobody foresaw is told with where it came from, without any values."""
+    cause = unwrapped(error)
+    if isinstance(cause, ClanpyError):
+        return cause
+    said = next(iter(str(error).splitlines()), "")
+    return UnforeseenError(
+        f"clanpy has a bug: {type(error).__name__}: {said}",
+        details="".join(traceback.format_exception(error)).splitlines(),
+    )
 
 
 def _interrupted() -> Verdict:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clanpy.activation import Wanted
-from clanpy.deploy.reach import Reach, each, facts_of
+from clanpy.deploy.reach import Reach, each, facts_of, standalone_accounts
+from clanpy.deploy.releases import wanted_without_nix
 from clanpy.errors import ClanpyError
+from clanpy.inventory import resolve
 from clanpy.rollout.limits import Limits
 
 
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
     from clanpy.activation import HostFacts
     from clanpy.deploy.options import Options, Surroundings
-    from clanpy.inventory.model import HostConfig
-    from clanpy.journal import Deployment
+    from clanpy.inventory.model import HostConfig, Machine
+    from clanpy.journal import Deployment, Journal
 
 SCHEMA = "clanpy.status/1"
 
@@ -28,11 +30,12 @@ class HostStatus:
 
     Attributes:
         wanted: what it should run, where that is known without Nix: after an evaluation of the same sources.
-        facts: what it runs; None when it could not be reached, and `error` says why.
+        facts: what it runs; None when it could not be reached.
+        error: why it could not be reached, or what is wrong with its configuration.
         last: when it was last deployed from here.
     """
 
-    host: HostConfig
+    machine: Machine
     wanted: Wanted | None = None
     facts: HostFacts | None = None
     error: ClanpyError | None = None
@@ -40,10 +43,9 @@ class HostStatus:
 
     @property
     def state(self) -> str:
-        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, `reboot` or `interrupted`.
+        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, or `interrupted`.
 
-        `reboot`: it runs what is wanted, but another kernel or system than it would boot. `interrupted`: an activation on it has
-        not come to its end.
+        `interrupted`: an activation on it has not come to its end, and nobody is at work on it.
         """
         if self.facts is None:
             return "unreachable"
@@ -57,8 +59,8 @@ class HostStatus:
         """The status as JSON."""
         facts, wanted, last = self.facts, self.wanted, self.last
         return {
-            "name": self.host.name,
-            "class": self.host.machine.class_,
+            "name": self.machine.name,
+            "class": self.machine.class_,
             "state": self.state,
             "reachable": facts is not None,
             "error": self.error.to_dict() if self.error else None,
@@ -93,32 +95,50 @@ def _homes(facts: HostFacts | None, wanted: Wanted | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of the machines here: what they should run, and their last deployments."""
+    """What is known of the machines here: what they consist of, what they should run, and their last deployments."""
 
+    hosts: Mapping[str, HostConfig | ClanpyError] = field(default_factory=dict)
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
     last: Mapping[str, Deployment] = field(default_factory=dict)
 
 
 async def status(
-    surroundings: Surroundings, hosts: Sequence[HostConfig], options: Options, known: Known
+    surroundings: Surroundings, machines: Sequence[Machine], options: Options, known: Known
 ) -> list[HostStatus]:
-    """Ask every host what it runs."""
-    by_name = {host.name: host for host in hosts}
+    """Ask every machine what it runs. A broken configuration keeps none of them from answering."""
+    by_name = {machine.name: machine for machine in machines}
     limits = Limits.derived(parallel=options.parallel)
-    async with Reach(surroundings.targets) as reach:
+    async with Reach.of(surroundings) as reach:
 
         async def ask(name: str) -> HostFacts:
+            host = known.hosts.get(name)
+            accounts = () if host is None or isinstance(host, ClanpyError) else standalone_accounts(host)
             async with reach.connected(name) as conn:
-                return await facts_of(conn, by_name[name])
+                return await facts_of(conn, by_name[name], accounts)
 
         found = await each(by_name, ask, at_once=limits.hosts)
-    return [
-        HostStatus(
-            host=by_name[name],
-            wanted=known.wanted.get(name),
-            facts=None if isinstance(answer, ClanpyError) else answer,
-            error=answer if isinstance(answer, ClanpyError) else None,
-            last=known.last.get(name),
-        )
-        for name, answer in found.items()
-    ]
+    return [_status(by_name[name], answer, known) for name, answer in found.items()]
+
+
+def _status(machine: Machine, answer: HostFacts | ClanpyError, known: Known) -> HostStatus:
+    host = known.hosts.get(machine.name)
+    error = answer if isinstance(answer, ClanpyError) else host if isinstance(host, ClanpyError) else None
+    return HostStatus(
+        machine=machine,
+        wanted=known.wanted.get(machine.name),
+        facts=None if isinstance(answer, ClanpyError) else answer,
+        error=error,
+        last=known.last.get(machine.name),
+    )
+
+
+def what_is_known(surroundings: Surroundings, journal: Journal, machines: Sequence[Machine]) -> Known:
+    """What is known of machines without asking them, and without Nix."""
+    hosts: dict[str, HostConfig | ClanpyError] = {}
+    for machine in machines:
+        try:
+            hosts[machine.name] = resolve(surroundings.fleet, machine.name)
+        except ClanpyError as error:
+            hosts[machine.name] = error
+    good = [host for host in hosts.values() if not isinstance(host, ClanpyError)]
+    return Known(hosts=hosts, wanted=wanted_without_nix(surroundings, good), last=journal.last_deployments(hosts))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clanpy.activation import LockHeldError
-from clanpy.deploy.reach import facts_of
+from clanpy.deploy.reach import facts_of, standalone_accounts
 from clanpy.deploy.releases import wanted
 from clanpy.deploy.run import Verdict
 from clanpy.events import Outcome, Stage
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clanpy.deploy.reach import Reach
     from clanpy.deploy.releases import Releases
     from clanpy.deploy.run import HostRun
+    from clanpy.inventory.model import HostConfig
     from clanpy.rollout.limits import Limits
     from clanpy.ssh import Connection
 
@@ -35,14 +36,10 @@ class Slots:
     """One semaphore for each kind of work."""
 
     limits: Limits
-    hosts: asyncio.Semaphore = field(init=False)
-    build: asyncio.Semaphore = field(init=False)
     copy: asyncio.Semaphore = field(init=False)
     activate: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hosts = asyncio.Semaphore(self.limits.hosts)
-        self.build = asyncio.Semaphore(self.limits.build)
         self.copy = asyncio.Semaphore(self.limits.copy)
         self.activate = asyncio.Semaphore(self.limits.activate)
 
@@ -66,10 +63,10 @@ class Updater:
             ClanpyError: it could not be brought there, and where it is now is what the error says.
         """
         config = self.releases.config(host.name)
-        async with self.slots.hosts, AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
             with host.stage(Stage.CONNECT):
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
-                facts = await facts_of(conn, config)
+                facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
             release = await self._release(host)
             if not facts.differs(wanted(release)):
@@ -78,10 +75,13 @@ class Updater:
                 return self._planned(host, facts, release)
             self._check_lock(facts)
             if facts.left_over:
-                await self.activator.mend(host, conn, config, facts)
-                facts = await facts_of(conn, config)
+                await self.activator.mend(host, conn, config.machine, facts)
+                facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
             return await self._change(host, conn, facts, release)
+
+    async def _facts(self, conn: Connection, config: HostConfig) -> HostFacts:
+        return await facts_of(conn, config.machine, standalone_accounts(config))
 
     def _planned(self, host: HostRun, facts: HostFacts, release: Release) -> Verdict:
         for slot in facts.differs(wanted(release)):
@@ -116,6 +116,9 @@ class Updater:
             return await self.releases.of(host.name)
 
     async def _build(self, host: HostRun, release: Release) -> None:
+        elsewhere = self.releases.config(host.name).machine.deploy.build_host
+        if elsewhere not in {None, "local", "localhost"}:
+            host.note(f"built here: building on {elsewhere} is not done yet", level="warning", stage=Stage.BUILD)
         with host.stage(Stage.BUILD):
             await self.builder.build(host, release)
 
@@ -128,7 +131,7 @@ class Updater:
         config = self.releases.config(host.name)
 
         async def is_still_wanted() -> bool:
-            return slot in (await facts_of(conn, config)).differs(wanted(release))
+            return slot in (await self._facts(conn, config)).differs(wanted(release))
 
         async with self.slots.activate, AsyncExitStack() as stack:
             if not conn.is_open:  # an activation may cut the connections there were
@@ -136,7 +139,7 @@ class Updater:
             return await self.activator.activate(
                 host,
                 conn,
-                config,
+                config.machine,
                 artifact.out,
                 account=artifact.installable.account,
                 is_still_wanted=is_still_wanted,

@@ -76,9 +76,9 @@ class Interrupts:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM mean a request, for the body."""
+        """Let SIGINT, SIGTERM and SIGHUP mean a request, for the body."""
         loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         for number in signals:
             loop.add_signal_handler(number, self.request)
         try:

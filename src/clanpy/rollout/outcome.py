@@ -24,6 +24,14 @@ def outcome_of(error: ClanpyError) -> Outcome:
     return BY_EXIT_CODE.get(error.exit_code, Outcome.FAILED)
 
 
+def unwrapped(error: BaseException) -> BaseException:
+    """Of errors that ended several tasks at once, the first that a user can understand, if all of them are such."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    known, unknown = error.split(ClanpyError)
+    return error if known is None or unknown is not None else unwrapped(known.exceptions[0])
+
+
 def exit_code(ends: Iterable[tuple[Outcome, ExitCode | None]]) -> ExitCode:
     """The exit code of a run, from the outcome of each host and the exit code of the error that stopped it.
 

@@ -116,6 +116,11 @@ class AccessFolder:
                     dangling.append(folder / kind.value / name)
         return Links(frozenset(readers), tuple(sorted(dangling)))
 
+    def owners(self, key: str) -> tuple[Reader, ...]:
+        """The users and machines that a public key (in normal form) belongs to, sorted."""
+        everyone = (Reader(kind, name) for kind in _MEMBERS for name in self.names(kind))
+        return tuple(reader for reader in everyone if any(known.normal == key for known in self.keys(reader)))
+
     def whose(self, keyring: Keyring) -> tuple[Reader, ...]:
         """The users who the private keys at hand belong to, sorted."""
         users = (Reader(ReaderKind.USER, name) for name in self.names(ReaderKind.USER))

@@ -18,7 +18,7 @@ from clanpy.secrets import age
 from clanpy.secrets.access import AccessFolder, PublicKey
 from clanpy.secrets.errors import NoKeyError, RecipientError, SecretFormatError, TamperedError
 from clanpy.secrets.keyring import Keyring
-from clanpy.secrets.layout import VARS, Reader, ReaderKind
+from clanpy.secrets.layout import VARS, Reader, ReaderKind, check_name
 from clanpy.secrets.store import Access, Regrant, read_file
 from clanpy.secrets.transaction import Transaction
 from clanpy.secrets.value import Secret
@@ -38,6 +38,7 @@ class AgeStore:
     keyring: Keyring
     now: Callable[[], datetime]
     name: str = field(default="age", init=False)
+    _new: dict[Reader, tuple[PublicKey, ...]] = field(default_factory=dict, init=False)
 
     def exists(self, folder: PurePosixPath) -> bool:
         return (self.root / _file(folder)).is_file()
@@ -97,27 +98,50 @@ class AgeStore:
             if path.parent.name == path.stem:
                 yield VARS / path.parent.relative_to(self.root / _VALUES).as_posix()
 
-    def put_machine_key(self, transaction: Transaction, machine: str, public: str) -> None:
-        """Set the public key of a machine."""
-        age.is_native(public)
-        transaction.write(_MACHINE_KEYS / machine / _PUBLIC, f"{public}\n".encode())
-
-    def _put(self, transaction: Transaction, folder: PurePosixPath, value: Secret, keys: tuple[PublicKey, ...]) -> None:
-        if foreign := [key.text for key in keys if key.kind != "age"]:
-            raise RecipientError(f"the age store can't encrypt to the PGP key {foreign[0]}")
-        texts = sorted(key.text for key in keys)
-        transaction.write(_file(folder), age.encrypt(value.reveal(), texts))
-        transaction.write(_list(folder), "".join(f"{text}\n" for text in texts).encode())
-
-    def _keys(self, readers: Iterable[Reader]) -> tuple[PublicKey, ...]:
-        found = {key.normal: key for reader in sorted(readers) for key in self._keys_of(reader)}
-        return tuple(sorted(found.values()))
-
-    def _keys_of(self, reader: Reader) -> tuple[PublicKey, ...]:
+    def keys_of(self, reader: Reader) -> tuple[PublicKey, ...]:
+        """The public keys of a reader; none of somebody unknown."""
+        if reader in self._new:
+            return self._new[reader]
         path = self.root / _MACHINE_KEYS / reader.name / _PUBLIC
         if reader.kind is ReaderKind.MACHINE and path.is_file():
             return (PublicKey(path.read_text().strip()),)
-        return self.access_folder.require(reader)
+        return self.access_folder.keys(reader)
+
+    def needs_key(self, machine: str) -> bool:
+        """Whether a machine has no key yet."""
+        return not self.keys_of(Reader(ReaderKind.MACHINE, machine))
+
+    def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool:
+        """Give a machine a key, unless it has one. The private half is kept encrypted beside the public one."""
+        check_name(machine, "machine")
+        reader, folder = Reader(ReaderKind.MACHINE, machine), _MACHINE_KEYS / machine
+        if self.keys_of(reader):
+            return False
+        private, public = age.generate()
+        keys = self._keys({*readers, self.access_folder.writer(self.keyring)})
+        self._put_files(transaction, folder / "key.age", private, keys)
+        transaction.write(folder / _PUBLIC, f"{public}\n".encode())
+        self._new[reader] = (PublicKey(public),)
+        return True
+
+    def _put(self, transaction: Transaction, folder: PurePosixPath, value: Secret, keys: tuple[PublicKey, ...]) -> None:
+        self._put_files(transaction, _file(folder), value, keys)
+
+    def _put_files(
+        self, transaction: Transaction, path: PurePosixPath, value: Secret, keys: tuple[PublicKey, ...]
+    ) -> None:
+        if foreign := [key.text for key in keys if key.kind != "age"]:
+            raise RecipientError(f"the age store can't encrypt to the PGP key {foreign[0]}")
+        texts = sorted(key.text for key in keys)
+        transaction.write(path, age.encrypt(value.reveal(), texts))
+        transaction.write(_list_of(path), "".join(f"{text}\n" for text in texts).encode())
+
+    def _keys(self, readers: Iterable[Reader]) -> tuple[PublicKey, ...]:
+        found = {key.normal: key for reader in sorted(readers) for key in self._require(reader)}
+        return tuple(sorted(found.values()))
+
+    def _require(self, reader: Reader) -> tuple[PublicKey, ...]:
+        return self.keys_of(reader) or self.access_folder.require(reader)
 
     def _everyone(self) -> Iterable[Reader]:
         for kind in ReaderKind:
@@ -126,7 +150,8 @@ class AgeStore:
             yield from (Reader(ReaderKind.MACHINE, entry.name) for entry in (self.root / _MACHINE_KEYS).iterdir())
 
     def _covers(self, recipients: frozenset[str], reader: Reader) -> bool:
-        return {key.normal for key in self._keys_of(reader)} <= recipients
+        keys = {key.normal for key in self.keys_of(reader)}
+        return bool(keys) and keys <= recipients
 
 
 def _file(folder: PurePosixPath) -> PurePosixPath:
@@ -135,4 +160,8 @@ def _file(folder: PurePosixPath) -> PurePosixPath:
 
 
 def _list(folder: PurePosixPath) -> PurePosixPath:
-    return _file(folder).with_suffix(".age.recipients")
+    return _list_of(_file(folder))
+
+
+def _list_of(path: PurePosixPath) -> PurePosixPath:
+    return path.with_name(f"{path.name}.recipients")

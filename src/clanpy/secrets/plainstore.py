@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from clanpy.secrets.access import PublicKey
 from clanpy.secrets.errors import PlainStoreError, SecretNotFoundError
 from clanpy.secrets.layout import Reader
 from clanpy.secrets.store import Access, Regrant, leaves, read_file
@@ -67,3 +68,13 @@ class PlainStore:
 
     def remove(self, transaction: Transaction, folder: PurePosixPath) -> None:
         transaction.remove(folder)
+
+    def keys_of(self, reader: Reader) -> tuple[PublicKey, ...]:
+        return ()
+
+    def needs_key(self, machine: str) -> bool:
+        return False
+
+    def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool:
+        """Machines need no key here."""
+        return False

@@ -16,7 +16,7 @@ from clanpy.secrets import age, sops
 from clanpy.secrets.access import AccessFolder, PublicKey, put_links
 from clanpy.secrets.errors import RecipientError, SecretNotFoundError, UnknownShapeError
 from clanpy.secrets.keyring import Keyring
-from clanpy.secrets.layout import SECRET_LEAF, VARS, Reader, Scope
+from clanpy.secrets.layout import SECRET_LEAF, SECRETS, VARS, Reader, ReaderKind, Scope
 from clanpy.secrets.program import SopsProgram
 from clanpy.secrets.transaction import Transaction
 from clanpy.secrets.value import Secret
@@ -74,6 +74,9 @@ class SecretStore(Protocol):
     def rotate(self, transaction: Transaction, folder: PurePosixPath) -> None: ...
     def remove(self, transaction: Transaction, folder: PurePosixPath) -> None: ...
     def folders(self) -> Iterator[PurePosixPath]: ...
+    def keys_of(self, reader: Reader) -> tuple[PublicKey, ...]: ...
+    def needs_key(self, machine: str) -> bool: ...
+    def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,31 @@ class SopsStore:
         """Every secret below `vars/`, sorted."""
         return leaves(self.root, SECRET_LEAF)
 
+    def keys_of(self, reader: Reader) -> tuple[PublicKey, ...]:
+        """The public keys of a reader; none of somebody unknown."""
+        return self.access_folder.keys(reader)
+
+    def needs_key(self, machine: str) -> bool:
+        """Whether a machine has no key yet."""
+        return not self.keys_of(Reader(ReaderKind.MACHINE, machine))
+
+    def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool:
+        """Give a machine a key, unless it has one. The private half is kept as the secret `<machine>-age.key`.
+
+        A private half without its public one (an interrupted set-up, a clan that was cut down) is put to use again.
+        """
+        reader = Reader(ReaderKind.MACHINE, machine)
+        if self.access_folder.keys(reader):
+            return False
+        folder = machine_key_folder(machine)
+        if self.exists(folder):
+            public = age.public_key(self.read(folder))
+        else:
+            private, public = age.generate()
+            self.write(transaction, folder, private, readers)
+        self.access_folder.put_keys(transaction, reader, [PublicKey(public)])
+        return True
+
     def _reencrypted(self, folder: PurePosixPath, wanted: tuple[PublicKey, ...], lost: frozenset[str]) -> bytes:
         file = self._parsed(folder)
         if lost or not all(_is_native(key) for key in wanted) or file.foreign_keys():
@@ -180,6 +208,11 @@ class SopsStore:
 
     def _program(self) -> SopsProgram:
         return SopsProgram.find(self.keyring.environment)
+
+
+def machine_key_folder(machine: str) -> PurePosixPath:
+    """Where the private key of a machine is kept."""
+    return SECRETS / f"{machine}-age.key"
 
 
 def read_file(root: Path, path: PurePosixPath) -> bytes:

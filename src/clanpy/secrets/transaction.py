@@ -57,27 +57,30 @@ class Transaction:
     root: Path
     disk: Disk
     _changes: dict[PurePosixPath, _Change] = field(default_factory=dict)
+    _above: set[PurePosixPath] = field(default_factory=set)  # folders that something was changed in, at least
 
     def write(self, path: PurePosixPath, content: bytes, *, mode: int = _MODE) -> None:
         """Write a file, unless it is there with this very content."""
         here = self.root / path
         if self._is_settled(path) and not here.is_symlink() and here.is_file() and here.read_bytes() == content:
             return
-        self._changes[path] = _Write(content, mode)
+        self._change(path, _Write(content, mode))
 
     def link(self, path: PurePosixPath, target: str) -> None:
         """Make a symbolic link, unless it is there with this very target."""
         here = self.root / path
         if self._is_settled(path) and here.is_symlink() and str(here.readlink()) == target:
             return
-        self._changes[path] = _Link(target)
+        self._change(path, _Link(target))
 
     def remove(self, path: PurePosixPath) -> None:
         """Remove a file, a link or a folder with all that is in it."""
-        for other in [p for p in self._changes if path == p or path in p.parents]:
-            del self._changes[other]
+        self._changes.pop(path, None)
+        if path in self._above:
+            for other in [p for p in self._changes if path in p.parents]:
+                del self._changes[other]
         if os.path.lexists(self.root / path):
-            self._changes[path] = _Remove()
+            self._change(path, _Remove())
 
     @property
     def paths(self) -> tuple[PurePosixPath, ...]:
@@ -91,6 +94,10 @@ class Transaction:
             return change.content
         here = self.root / path
         return here.read_bytes() if self._is_settled(path) and here.is_file() else None
+
+    def _change(self, path: PurePosixPath, change: _Change) -> None:
+        self._changes[path] = change
+        self._above.update(path.parents)
 
     def _is_settled(self, path: PurePosixPath) -> bool:
         """Whether what is on the disk at a path is what will be there."""
@@ -184,7 +191,9 @@ class Tree:
             yield Transaction(self.root, self.disk)
 
     def settle(self, *, wait_seconds: float = DEFAULT_WAIT_SECONDS) -> None:
-        """Before reading: complete what an interrupted writer had decided. Costs one `stat` when there is nothing.
+        """Before reading: complete what an interrupted writer had decided, and clear what it had not.
+
+        Costs one `stat` when there is nothing.
 
         Raises:
             InterruptedWriteError: there is such a write and it can't be completed here (a read-only tree).
@@ -192,12 +201,15 @@ class Tree:
         if (self.root / PLAN).exists():
             with folder_lock(self.root, wait_seconds=wait_seconds):
                 self._recover()
+        elif (self.root / PENDING).exists():
+            with suppress(TreeLockedError), folder_lock(self.root, wait_seconds=0):  # or somebody is writing right now
+                self._recover()
 
     def _recover(self) -> None:
         if (self.root / PLAN).exists():
             _finish(self.root, self.disk)
         elif (self.root / PENDING).exists():
-            with suppress(PermissionError):
+            with suppress(OSError):  # it is no more than rubbish, and may be on a read-only file system
                 _discard(self.root, self.disk)
 
 
@@ -239,6 +251,3 @@ def _remove_empty_folders(root: Path, disk: Disk, folder: PurePosixPath) -> None
 def _discard(root: Path, disk: Disk) -> None:
     """Throw away what was prepared and not decided, or is already done."""
     disk.remove_tree(root / PENDING)
-
-
-__all__ = ["DEFAULT_WAIT_SECONDS", "Transaction", "Tree", "TreeLockedError"]

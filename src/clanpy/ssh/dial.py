@@ -8,6 +8,7 @@ import resource
 import socket
 from collections import defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +17,7 @@ import asyncssh
 
 from clanpy.ssh.background import background
 from clanpy.ssh.connection import AskPassword, Connection
-from clanpy.ssh.errors import SshError, UnreachableError, is_foreign, translate
+from clanpy.ssh.errors import SshError, TargetError, UnreachableError, is_foreign, translate
 from clanpy.ssh.hostkeys import Known, KnownHosts, Verdict
 from clanpy.ssh.options import Route, Timeouts, key_algorithms, locked_identities, resolve
 from clanpy.ssh.race import race
@@ -82,7 +83,7 @@ class Dialer:
         self._known_hosts = KnownHosts()
         self._stack = AsyncExitStack()
         self._jumps: dict[Target, asyncssh.SSHClientConnection] = {}
-        self._jump_locks: defaultdict[Target, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._opening: dict[Target, asyncio.Future[asyncssh.SSHClientConnection]] = {}
 
     async def __aenter__(self) -> Self:
         _raise_file_limit()
@@ -108,6 +109,8 @@ class Dialer:
         """
         limits = timeouts or self.timeouts
         targets = (target,) if isinstance(target, Target) else tuple(target)
+        if not targets:
+            raise TargetError("there is no target to connect to")
         dialled = await self._dial_again(targets, limits)
         async with background() as tasks:
             try:
@@ -150,13 +153,40 @@ class Dialer:
             return await self._log_in(route, address, tunnel, timeouts)
 
     async def _tunnel(self, last: Target, timeouts: Timeouts) -> asyncssh.SSHClientConnection:
-        async with self._jump_locks[last]:
-            found = self._jumps.get(last)
-            if found is None or found.is_closed():
-                found = (await self._dial_again((last,), timeouts)).client
-                self._stack.push_async_callback(_close, found, timeouts.close)
-                self._jumps[last] = found
-            return found
+        """The connection to a jump host. Whoever asks while it is being opened shares what comes of it, a failure too."""
+        while (found := self._jumps.get(last)) is None or found.is_closed():
+            opening = self._opening.get(last)
+            if opening is None:
+                return await self._open_tunnel(last, timeouts)
+            try:
+                return await asyncio.shield(opening)
+            except SshError as error:
+                raise copy(error) from error
+            except asyncio.CancelledError:
+                if not opening.cancelled():  # it is we who are cancelled, not who was opening it
+                    raise
+        return found
+
+    async def _open_tunnel(self, last: Target, timeouts: Timeouts) -> asyncssh.SSHClientConnection:
+        opening = self._opening[last] = asyncio.get_running_loop().create_future()
+        try:
+            found = (await self._dial_again((last,), timeouts)).client
+        except SshError as error:
+            error.transient = (
+                False  # patience with the jump host was shown here; the target's dial shall not show it again
+            )
+            opening.set_exception(error)
+            opening.exception()  # seen, even if nobody shares it
+            raise
+        except BaseException:
+            opening.cancel()
+            raise
+        finally:
+            del self._opening[last]
+        self._stack.push_async_callback(_close, found, timeouts.close)
+        self._jumps[last] = found
+        opening.set_result(found)
+        return found
 
     async def _log_in(
         self, route: Route, address: _Address | None, tunnel: asyncssh.SSHClientConnection | None, timeouts: Timeouts

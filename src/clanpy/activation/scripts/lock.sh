@@ -43,11 +43,11 @@ while :; do
   nap
 done
 
-trap 'kill "$sleeper" 2>/dev/null; lock_leave "$token"; rm -f "$mine"' EXIT
+# A child that has not become `sleep` yet would lose any other signal than this.
+trap 'kill -KILL "$!" 2>/dev/null; lock_leave "$token"; rm -f "$mine"' EXIT
 say "held=$token"
 exec 2>/dev/null # some shells tell of children that a signal ended
 while :; do
-  sleep 3600 &
-  sleeper=$!
-  wait "$sleeper"
+  sleep 3600 >/dev/null &
+  wait "$!"
 done

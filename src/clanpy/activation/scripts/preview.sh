@@ -2,11 +2,9 @@
 me=$(id -u)
 places "$me"
 case $class in
-  nixos)
-    NIXOS_ACTION=dry-activate "$live/bin/switch-to-configuration" dry-activate 2>&1
-    ;;
+  nixos) "$live/bin/switch-to-configuration" dry-activate 2>&1 ;;
   darwin)
-    checkActivation=1 "$live/activate" 2>&1 # the checks alone: there is no more that darwin can tell
+    # It can't tell: its script clears the environment, so that asking it for its checks alone might activate it.
     ;;
   home)
     home=$root$(home_of "$account")

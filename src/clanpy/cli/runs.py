@@ -1,0 +1,93 @@
+"""`clanpy runs`: what was done, read from the journal."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clanpy.cli.complete import complete_machines, complete_runs
+from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines, settings, uses_colour
+from clanpy.errors import NothingMatchedError, nearest
+
+
+if TYPE_CHECKING:
+    from clanpy.journal import Journal, RunState
+
+app = new_app("Look at what was done.")
+
+ROOMS = ("activation", "deploy", "nix", "ssh")
+
+RunId = Annotated[
+    str,
+    typer.Argument(help="Id of a run, its beginning, or `last`", autocompletion=complete_runs, metavar="RUN"),
+]
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    *,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="How many, the newest first")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List runs, the newest first."""
+    journal = _journal(ctx)
+    runs = [journal.read(run) for run in journal.run_ids()[:count]]
+    if as_json:
+        print_json([run.to_dict() for run in runs])
+        return
+    from clanpy.ui.table import table_lines  # noqa: PLC0415 - only for people
+
+    head = ("RUN", "STARTED", "COMMAND", "STATUS", "EXIT", "MACHINES")
+    print_lines(table_lines(head, [_row(run) for run in runs], colour=uses_colour(settings(ctx).colour, sys.stdout)))
+
+
+@app.command()
+def show(ctx: typer.Context, *, run: RunId = "last", as_json: Json = False) -> None:
+    """Show how each machine of a run ended."""
+    state = _journal(ctx).read(run)
+    if as_json:
+        print_json(state.to_dict())
+        return
+    from clanpy.ui.summary import Summary  # noqa: PLC0415 - only for people
+
+    for room in ROOMS:  # the summary says what their codes mean
+        import_module(f"clanpy.{room}.errors")
+    print_lines(Summary(state=state, colour=uses_colour(settings(ctx).colour, sys.stdout)).lines())
+
+
+@app.command()
+def logs(
+    ctx: typer.Context,
+    *,
+    run: RunId,
+    machine: Annotated[str, typer.Argument(help="Machine", autocompletion=complete_machines)],
+) -> None:
+    """Print everything that was said about a machine in a run."""
+    state = _journal(ctx).read(run)
+    if machine not in state.hosts:
+        raise NothingMatchedError(f"run {state.run} was not about '{machine}'", hint=nearest(machine, state.hosts))
+    path = state.hosts[machine].log
+    if path is None or not Path(path).is_file():
+        raise NothingMatchedError(f"run {state.run} has no log of '{machine}'")
+    with Path(path).open(encoding="utf-8", errors="replace") as file:
+        print_lines(line.rstrip("\n") for line in file)
+
+
+def _journal(ctx: typer.Context) -> Journal:
+    from clanpy.journal import Journal  # noqa: PLC0415 - rooms are imported when a command runs
+
+    fleet = open_fleet(ctx)
+    return Journal.of(fleet.root, fleet.meta.name, settings(ctx).lab)
+
+
+def _row(run: RunState) -> tuple[str, ...]:
+    counts = Counter(str(host.outcome or "not finished") for host in run.hosts.values())
+    told = ", ".join(f"{outcome.replace('_', ' ')} {count}" for outcome, count in sorted(counts.items()))
+    code = "" if run.exit_code is None else str(int(run.exit_code))
+    return run.run, (run.started or "")[:19], run.command or "", run.status, code, told
