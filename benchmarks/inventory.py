@@ -75,10 +75,9 @@ def _names(first: int, last: int) -> list[str]:
 
 def measure(root: Path) -> None:
     """Load, list and resolve the fleet in a folder, and say how long each took."""
+    import clanpy.services.settings  # noqa: F401, PLC0415 - the same
     from clanpy.inventory import load, resolve  # noqa: PLC0415 - importing is not what is measured
     from clanpy.machines import rows  # noqa: PLC0415 - the same
-
-    import clanpy.services.settings  # noqa: F401, PLC0415 - the same
 
     start = time.perf_counter()
     fleet = load(root)

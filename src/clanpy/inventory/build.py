@@ -22,11 +22,11 @@ Config = Mapping[str, Any]
 
 def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], places: Places) -> Fleet:
     """The fleet that a configuration describes."""
-    tags = dict(entries(config, "tags", TAG_NAME))
+    tags = {name: _tag(name, entry) for name, entry in entries(config, "tags", TAG_NAME)}
     named: dict[str, list[str]] = {}
-    for tag, record in tags.items():
-        for name in strings(record, "machines"):
-            named.setdefault(name, []).append(tag)
+    for tag in tags.values():
+        for name in tag.machines:
+            named.setdefault(name, []).append(tag.name)
     machines = {
         name: _machine(name, entry, named.get(name, ()), places)
         for name, entry in entries(config, "machines", MACHINE_NAME)
@@ -38,7 +38,7 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         users={name: _user(name, entry, places) for name, entry in entries(config, "users", USER_NAME)},
         instances={name: _instance(name, entry, places) for name, entry in entries(config, "instances", INSTANCE_NAME)},
         tags=_tag_members(tags, machines),
-        tag_records={name: _tag(name, entry) for name, entry in tags.items()},
+        tag_records=tags,
         aspects=aspects,
         places=places,
     )
@@ -94,7 +94,13 @@ def _user(name: str, entry: Config, places: Places) -> User:
 
 
 def _tag(name: str, entry: Config) -> Tag:
-    return Tag(name=name, description=get(entry, "description"), imports=strings(entry, "imports"))
+    return Tag(
+        name=name,
+        description=get(entry, "description"),
+        imports=strings(entry, "imports"),
+        machines=strings(entry, "machines"),
+        select=get(entry, "select"),
+    )
 
 
 def _tag_members(tags: Mapping[str, Any], machines: Mapping[str, Machine]) -> dict[str, tuple[str, ...]]:

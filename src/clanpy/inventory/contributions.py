@@ -104,9 +104,7 @@ def _asked(service: str, what: str, call: Callable[[], T], errors: list[ClanpyEr
     return None
 
 
-def _checked(
-    fleet: Fleet, content: Content, service: str, what: str, errors: list[ClanpyError]
-) -> Content | None:
+def _checked(fleet: Fleet, content: Content, service: str, what: str, errors: list[ClanpyError]) -> Content | None:
     """A contribution that can be handed to Nix: data in Nix's encoding, files that are there. None when there is nothing."""
     if isinstance(content, NixData):
         return _encoded(content.value, service, what, errors)

@@ -13,6 +13,7 @@ from clanpy.inventory.kinds import Name
 from clanpy.modules.errors import ModuleError
 from clanpy.modules.evaluation import Config
 from clanpy.modules.lazy import Lazy
+from clanpy.modules.options import Declared
 from clanpy.modules.priority import Wrapper
 from clanpy.modules.types.structure import Entries
 
@@ -76,8 +77,11 @@ def is_written(owner: Mapping[str, Any], name: str) -> bool:
 
 
 def _salvaged(owner: Mapping[str, Any], name: str, default: Any) -> Any:
-    """What the first file that defines it says, of a kind with the default; lists joined."""
-    values = [d.value for d in reversed(definitions(owner, name)) if not isinstance(d.value, Wrapper | Lazy)]
-    if isinstance(default, tuple):
-        return [item for value in values if isinstance(value, list) for item in value]
+    """What the first file that defines it rightly says; lists joined, whatever is in them."""
+    child = owner.group_.children.get(name) if isinstance(owner, Config) else None
+    kind = child.type if isinstance(child, Declared) else None
+    values = [d.value for d in reversed(definitions(owner, name)) if kind is not None and kind.check(d.value)]
+    values = [value for value in values if not isinstance(value, Wrapper | Lazy)]
+    if values and isinstance(values[0], list):
+        return [item for value in values for item in value]
     return next((value for value in values if isinstance(value, str | int)), default)

@@ -37,7 +37,7 @@ def check_references(
     entries, persons = inside(config, "machines"), people(fleet)
     for machine in fleet.machines.values():
         yield from _machine(fleet, machine, inside(entries, machine.name), persons, spoiled)
-    yield from _tags(fleet, inside(config, "tags"))
+    yield from _tags(fleet)
     yield from _users(fleet)
     yield from _instances(fleet)
 
@@ -120,9 +120,9 @@ def _reserved(tag: str, place: Place | None) -> ReservedTagError:
     )
 
 
-def _tags(fleet: Fleet, tags: Mapping[str, Any]) -> Iterator[ClanpyError]:
+def _tags(fleet: Fleet) -> Iterator[ClanpyError]:
     for tag, record in fleet.tag_records.items():
-        named = strings(inside(tags, tag), "machines")
+        named = record.machines
         if tag in COMPUTED_TAGS and named:
             yield _reserved(tag, fleet.where("tags", tag))
         for name in named:

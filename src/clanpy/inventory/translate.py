@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +33,7 @@ from clanpy.modules.types.structure import Entries, ListOf
 
 
 _TYPE_NAMES = {dict: "a table", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+_PLACE = re.compile(r"\((\S+?):(\d+)(?::(\d+))?\)")
 _MISSING = {
     "class": 'write `class = "nixos" or "darwin"`',
     "system": 'write `system = "x86_64-linux" or "aarch64-darwin"`',
@@ -124,7 +126,9 @@ class Translator:
             return self._wrong_element(error, path, entry, spot)
         bad = [d for d in spot.defs if spot.kind is not None and not spot.kind.check(d.value)]
         if not bad or spot.kind is None:
-            return WrongTypeError(_sentence(error), place=self.place(error.place, error.path), hint=error.hint)
+            return WrongTypeError(
+                self._ours(_sentence(error)), place=self.place(error.place, error.path), hint=error.hint
+            )
         return self._wrong(spot.kind, bad[-1].value, path, self.of(bad[-1], path))
 
     def _wrong_element(self, error: ModuleError, path: Path_, entry: tuple[int, int], spot: Spot) -> WrongTypeError:
@@ -166,17 +170,32 @@ class Translator:
 
     def _other(self, error: ModuleError) -> ClanpyError:
         kind = next((ours for theirs, ours in _CODES if isinstance(error, theirs)), PythonModuleError)
-        place = self.place(error.place, error.path) or (self.places.find(error.path) if error.path else None)
+        place = self.place(error.place, error.path) or self._in_cycle(error)
+        if place is None and error.path:
+            place = self.places.find(error.path)
         return kind(
-            _sentence(error),
+            self._ours(_sentence(error)),
             place=place or Place("inventory.toml"),
-            hint=None if error.hint is None else _plain_quotes(error.hint),
-            details=tuple(_plain_quotes(line) for line in error.definitions),
+            hint=None if error.hint is None else self._ours(error.hint),
+            details=tuple(self._ours(line) for line in error.definitions),
         )
+
+    def _in_cycle(self, error: ModuleError) -> Place | None:
+        """Where the first of the values that wait for each other is computed."""
+        for line in getattr(error, "cycle", ()):
+            found = _PLACE.search(line)
+            if found is not None:
+                column = None if found[3] is None else int(found[3])
+                return self.place(module_errors.Place(found[1], int(found[2]), column))
+        return None
+
+    def _ours(self, text: str) -> str:
+        """A text with our quotes, and with paths that begin at the fleet's folder."""
+        return _plain_quotes(text).replace(f"{self.root}/", "")
 
 
 def _sentence(error: ModuleError) -> str:
-    text = _plain_quotes(error.message)
+    text = error.message
     return text[:1].lower() + text[1:]
 
 
