@@ -313,6 +313,40 @@ def test_pruning_can_be_looked_at_first(vault: Vault, clanpy: Clanpy) -> None:
     assert not (vault.root / "vars/per-machine").exists() or not any((vault.root / "vars/per-machine").iterdir())
 
 
+def test_a_value_of_an_older_file_becomes_a_var(vault: Vault, clanpy: Clanpy) -> None:
+    plain = '{"web": {"tokens": ["first", "second"]}}'
+    given = (
+        "encrypt",
+        "--age",
+        vault.person("alice").public,
+        "--input-type",
+        "json",
+        "--output-type",
+        "yaml",
+        "/dev/stdin",
+    )
+    (vault.root / "old.yaml").write_bytes(vault.sops("alice", *given, given=plain.encode()))
+
+    said = clanpy("secrets", "migrate", "old.yaml", "web/tokens/1", "web", "token/token")
+
+    assert said.code == 0
+    assert "second" not in said.out + said.err
+    assert clanpy("vars", "get", "web", "token").out == "second"
+    missing = clanpy("secrets", "migrate", "old.yaml", "web/tokens/2", "web", "token/token")
+    assert missing.code == 64
+    assert "did you mean 'web/tokens/" in missing.err
+
+
+def test_two_processes_at_once_make_each_value_once(vault: Vault, clanpy: Clanpy) -> None:
+    command = [sys.executable, "-m", "clanpy", "vars", "generate", "--json"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]
+    said = [json.loads(process.communicate()[0]) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0]
+    assert sorted(len(made["steps"]) for made in said) == [0, 5]
+    assert clanpy("vars", "check", "--decrypt").code == 0
+
+
 def test_without_a_sandbox_it_is_said_what_is_given_up(vault: Vault, clanpy: Clanpy) -> None:
     (vault.root / "vars.toml").write_text('[generators.s]\nscript = "echo x > $out/f"\nfiles.f = { secret = false }\n')
 

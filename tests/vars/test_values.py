@@ -9,7 +9,7 @@ from clanpy.secrets.errors import PlaintextPlaceError, WriteFailedError
 from clanpy.secrets.scratch import is_memory, scratch_folder
 from clanpy.services.generator import PUBLIC, Generator, SshKey, Token, VarFile
 from clanpy.vars.errors import SecretInEvaluationError, VarNotFoundError
-from clanpy.vars.values import bring_in, export, get, listed, public_values, put
+from clanpy.vars.values import bring_in, export, get, host_vars, listed, public_values, put
 from support.generators import generated, script, session
 from support.vault import Vault
 
@@ -115,3 +115,26 @@ async def test_public_values_can_be_used_in_settings_and_secret_ones_can_not(vau
     )
     with pytest.raises(VarNotFoundError, match="web/later/p is not there yet"):
         later["later"]["p"]
+
+
+async def test_modules_know_paths_and_public_values_and_no_secret(vault: Vault) -> None:
+    files = {
+        "early": VarFile(needed_for="users"),
+        "late": VarFile(),
+        "people": VarFile(deploy=False),
+        "open": PUBLIC,
+    }
+    fleet = {"web": [script("g", "for f in early late people open; do printf secret-$f > $out/$f; done", files=files)]}
+    opened = session(vault, fleet)
+    before = host_vars(opened, "web")
+    await generated(opened)
+
+    after = host_vars(opened, "web")
+
+    assert before["g"]["open"] == {"secret": False, "path": None, "value": None}
+    assert after["g"] == {
+        "early": {"secret": True, "path": "/run/secrets-for-users/vars/g/early", "value": None},
+        "late": {"secret": True, "path": "/run/secrets/vars/g/late", "value": None},
+        "people": {"secret": True, "path": None, "value": None},
+        "open": {"secret": False, "path": None, "value": "secret-open"},
+    }

@@ -191,6 +191,29 @@ def audit(
         print_lines([f"{item['secret']}: {item['problem'] or ', '.join(readers)}"])
 
 
+@app.command()
+def migrate(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A sops file in JSON, YAML, dotenv or INI", show_default=False)],
+    place: Annotated[str, typer.Argument(help="Where the value is in it: a/b/0", metavar="KEY", show_default=False)],
+    machine: Annotated[str, typer.Argument(help="Machine", show_default=False)],
+    name: Annotated[str, typer.Argument(help="GENERATOR/FILE that it becomes", show_default=False)],
+) -> None:
+    """Turn a value of an older sops file into a var. The file stays as it is."""
+    from clanpy.errors import nearest  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.secrets.errors import SecretNotFoundError  # noqa: PLC0415 - the same
+    from clanpy.secrets.structured import read_structured  # noqa: PLC0415 - the same
+    from clanpy.vars.values import put  # noqa: PLC0415 - the same
+
+    session = open_session(ctx)
+    (chosen,) = session.context.select([machine])
+    values = read_structured(file, session.keyring)
+    if place not in values:
+        raise SecretNotFoundError(f"{file} has no value {place!r}", hint=nearest(place, values))
+    changed = asyncio.run(put(session, chosen, name, values[place]))
+    say(f"{place} of {file} is {name} of {chosen} now ({len(changed)} files written)")
+
+
 def _access(ctx: typer.Context) -> AccessFolder:
     from clanpy.secrets import AccessFolder, Tree  # noqa: PLC0415 - rooms are imported when a command runs
 

@@ -7,6 +7,7 @@ Access control is the tree of links: a secret can be read by those whose names a
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from os.path import normpath
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from clanpy.secrets.transaction import Transaction
 
 _KEY_FILE = "key.json"
+_KINDS = frozenset(ReaderKind)
 _MEMBERS = (ReaderKind.MACHINE, ReaderKind.USER)
 
 
@@ -108,13 +110,18 @@ class AccessFolder:
         """Who is linked in a folder."""
         readers, dangling = set(), []
         for kind in kinds:
-            for name, link in _links_in(self.root / folder / kind.value):
-                reader = _pointed_at(folder / kind.value, link)
-                if reader is not None and reader.kind is kind and (self.root / reader.folder).is_dir():
+            inside = f"{folder}/{kind.value}"
+            for name, link in _links_in(f"{self.root}/{inside}"):
+                reader = _pointed_at(inside, link)
+                if reader is not None and reader.kind is kind and self._is_there(reader):
                     readers.add(reader)
                 else:
                     dangling.append(folder / kind.value / name)
         return Links(frozenset(readers), tuple(sorted(dangling)))
+
+    def _is_there(self, reader: Reader) -> bool:
+        """Whether somebody has a folder. Who has keys has one."""
+        return bool(self._keys.get(reader)) or (self.root / reader.folder).is_dir()
 
     def owners(self, key: str) -> tuple[Reader, ...]:
         """The users and machines that a public key (in normal form) belongs to, sorted."""
@@ -202,17 +209,20 @@ def put_links(transaction: Transaction, access: AccessFolder, folder: PurePosixP
         transaction.link(folder / reader.kind.value / reader.name, link_target(folder, reader))
 
 
-def _links_in(folder: Path) -> list[tuple[str, str]]:
+def _links_in(folder: str) -> list[tuple[str, str]]:
+    """The names and texts of the links in a folder. Plain strings: this is done for every secret of a fleet."""
     try:
-        return sorted((entry.name, str(entry.readlink())) for entry in folder.iterdir() if entry.is_symlink())
+        with os.scandir(folder) as entries:
+            links = [entry for entry in entries if entry.is_symlink()]
+            return sorted((entry.name, os.readlink(entry.path)) for entry in links)  # noqa: PTH115 - see above
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _pointed_at(folder: PurePosixPath, link: str) -> Reader | None:
+def _pointed_at(folder: str, link: str) -> Reader | None:
     """Whom a link means: decided by its text alone, so that one that leads elsewhere gives nobody access."""
-    parts = PurePosixPath(normpath(folder / link)).parts
-    if len(parts) != 3 or parts[0] != SOPS.name or parts[1] not in set(ReaderKind):  # noqa: PLR2004 - sops/<kind>/<name>
+    parts = normpath(f"{folder}/{link}").split("/")
+    if len(parts) != 3 or parts[0] != SOPS.name or parts[1] not in _KINDS:  # noqa: PLR2004 - sops/<kind>/<name>
         return None
     return Reader(ReaderKind(parts[1]), parts[2])
 

@@ -84,7 +84,12 @@ class Placement:
     @property
     def folder(self) -> PurePosixPath:
         """Relative to the fleet."""
-        return VARS / self.scope.value / self.name if self.name else VARS / self.scope.value
+        return PurePosixPath(self.text)
+
+    @property
+    def text(self) -> str:
+        """The folder as text, which is quicker to build on."""
+        return f"{VARS}/{self.scope.value}/{self.name}" if self.name else f"{VARS}/{self.scope.value}"
 
     def __str__(self) -> str:
         return self.name or self.scope.value
@@ -104,12 +109,12 @@ class VarId:
     @property
     def generator_folder(self) -> PurePosixPath:
         """Relative to the fleet."""
-        return self.placement.folder / self.generator
+        return PurePosixPath(f"{self.placement.text}/{self.generator}")
 
     @property
     def folder(self) -> PurePosixPath:
         """Relative to the fleet."""
-        return self.generator_folder / self.file
+        return PurePosixPath(f"{self.placement.text}/{self.generator}/{self.file}")
 
 
 def link_target(folder: PurePosixPath, reader: Reader) -> str:

