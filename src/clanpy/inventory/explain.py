@@ -107,7 +107,8 @@ def _option(evaluated: Evaluated, path: Path_) -> Explained:
     )
     value = None if found.value is MISSING else _data(found.value)
     problem = None if found.error is None else found.error.message.replace("`", "'")
-    return Explained(dotted(path), value, found.type, found.description, lines, problem)
+    kind = None if found.type is None else found.type.removeprefix("null or ")
+    return Explained(dotted(path), value, kind, found.description, lines, problem)
 
 
 _LIBRARY = __file__.rpartition("/")[0]

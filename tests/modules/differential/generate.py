@@ -52,7 +52,16 @@ class Maker:
             return self.atom_type()
         name = self.one(
             ["listOf", "attrsOf", "nullOr", "lazyAttrsOf", "submodule", "either", "unique", "anything", "raw"]
-            + ["nonEmptyListOf", "coercedTo", "unspecified", "attrTag", "submodule", "listOf", "attrsOf", "submoduleWith"]
+            + [
+                "nonEmptyListOf",
+                "coercedTo",
+                "unspecified",
+                "attrTag",
+                "submodule",
+                "listOf",
+                "attrsOf",
+                "submoduleWith",
+            ]
         )
         match name:
             case "anything" | "raw" | "unspecified":
@@ -237,7 +246,9 @@ class Maker:
         made["options"] = self.tree(depth)
         made["config"] = self.config_for(made["options"], depth) if self.chance(25) else {"set": {}}
         if not top and self.chance(12):
-            made["freeform"] = self.one([["attrsOf", ["int"]], ["lazyAttrsOf", ["str"]], ["anything"], ["attrsOf", ["anything"]]])
+            made["freeform"] = self.one(
+                [["attrsOf", ["int"]], ["lazyAttrsOf", ["str"]], ["anything"], ["attrsOf", ["anything"]]]
+            )
         if self.chance(10):
             made["imports"] = [self.module(depth - 1, top=False)]
         return made
@@ -263,9 +274,16 @@ class Maker:
         if self.chance(30):
             declaring.append(self.module(1, top=True))
         if self.chance(15) and not refined(declaring[0]):
-            declaring.append({**declaring[0], "config": {"set": {}}, "file": "again"} if self.chance(50) else declaring[0])
+            declaring.append(
+                {**declaring[0], "config": {"set": {}}, "file": "again"} if self.chance(50) else declaring[0]
+            )
         # Conditions may read these: nothing in their own definitions is conditional on anything else.
-        base = {"file": "base", "structured": True, "function": False, "options": {"on": self._bool(), "off": self._bool()}}
+        base = {
+            "file": "base",
+            "structured": True,
+            "function": False,
+            "options": {"on": self._bool(), "off": self._bool()},
+        }
         base["options"]["n"] = {"group": {"n": {"option": {"type": ["int"], "default": {"v": 3}}}}}
         base["config"] = {"set": {"on": {"v": True}, "off": {"override": [1000, {"v": False}]}}}
         self.refs = [(["on"], ["bool"]), (["off"], ["bool"]), (["n", "n"], ["int"])]
