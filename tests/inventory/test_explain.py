@@ -92,7 +92,7 @@ def test_what_is_not_there_is_told_with_the_nearest_name(path: str, hint: str | 
     with pytest.raises(NothingMatchedError) as caught:
         explain(fleet(tmp_path, TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nsettings.port = 1\n'), path)
 
-    assert path.split(".")[-1] in caught.value.message
+    assert path.rpartition(".")[2] in caught.value.message
     assert hint is None or hint in (caught.value.hint or "")
 
 
@@ -186,6 +186,10 @@ def problems(schema: Mapping[str, Any], value: Any, path: str = "") -> Iterator[
         yield f"{path}: is none of {schema['enum']}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         yield f"{path}: is not like {schema['pattern']}"
+    yield from _inside(schema, value, path)
+
+
+def _inside(schema: Mapping[str, Any], value: Any, path: str) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             inner = schema.get("properties", {}).get(key, schema.get("additionalProperties", {}))
