@@ -31,7 +31,7 @@ def role_modules(fleet: Fleet, part: Part, class_: NixClass, errors: list[Clanpy
     if part.member is None:
         return
     member = part.member
-    where = ("instances", part.instance.name, "roles", part.role)
+    origin = ""
     for n, contribution in enumerate(part.service.roles[part.role].half(class_)):
         what = f"what role '{part.role}' contributes to {class_}"
         made = _asked(part.service.name, what, partial(contribution.content, part.folder, member), errors)
@@ -39,9 +39,18 @@ def role_modules(fleet: Fleet, part: Part, class_: NixClass, errors: list[Clanpy
         if content is None:
             continue
         key = f"{class_}/{part.service.name}/{part.instance.name}/{part.role}"
-        place = place_text(fleet.where(*where))
-        origin = f"instance {part.instance.name}, role {part.role} of service {part.service.name}{place}"
+        origin = origin or _role_origin(fleet, part)
         yield DeferredModule(key if n == 0 else f"{key}/{n}", class_, content, origin)
+
+
+def _role_origin(fleet: Fleet, part: Part) -> str:
+    """Why a member has what its role contributes; the same for all members."""
+    known: dict[tuple[str, str], str] = fleet.memo.setdefault("origins of roles", {})
+    key = (part.instance.name, part.role)
+    if key not in known:
+        place = place_text(fleet.where("instances", part.instance.name, "roles", part.role))
+        known[key] = f"instance {part.instance.name}, role {part.role} of service {part.service.name}{place}"
+    return known[key]
 
 
 def shares(

@@ -15,6 +15,7 @@ at its first place.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ class Resolver:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.roles = Roles(fleet)
+        self._tagged: dict[tuple[str, NixClass], tuple[DeferredModule, ...]] = {}
 
     def host(self, name: str) -> tuple[HostConfig, list[ClanpyError]]:
         """One machine, and what is wrong with it."""
@@ -81,13 +83,21 @@ class Resolver:
 
     def _imported(self, machine: Machine) -> Iterator[DeferredModule]:
         for tag in machine.tags:
-            record = self.fleet.tag_records.get(tag)
-            for name in record.imports if record else ():
-                why = f"tag {tag}{place_text(self.fleet.where('tags', tag, 'imports', name))}"
-                yield from self._aspect(machine.class_, name, why)
+            yield from self._by_tag(tag, machine.class_)
         for name in machine.imports:
             place = self.fleet.where("machines", machine.name, "imports", name)
             yield from self._aspect(machine.class_, name, f"machine {machine.name}{place_text(place)}")
+
+    def _by_tag(self, tag: str, class_: NixClass) -> tuple[DeferredModule, ...]:
+        """What a tag imports: the same for all machines of a class."""
+        if (tag, class_) not in self._tagged:
+            record = self.fleet.tag_records.get(tag)
+            found: list[DeferredModule] = []
+            for name in record.imports if record else ():
+                why = f"tag {tag}{place_text(self.fleet.where('tags', tag, 'imports', name))}"
+                found.extend(self._aspect(class_, name, why))
+            self._tagged[tag, class_] = tuple(found)
+        return self._tagged[tag, class_]
 
     def _aspect(self, class_: NixClass, name: str, why: str) -> Iterator[DeferredModule]:
         aspect = self.fleet.aspects.get((class_, name))
@@ -125,10 +135,14 @@ class Resolver:
 def machine_files(fleet: Fleet, machine: Machine, errors: list[ClanpyError]) -> Iterator[DeferredModule]:
     """The modules in a machine's own folder, of those that clanpy looks for."""
     folder = fleet.root / "machines" / machine.name
+    try:
+        there = set(os.listdir(folder))  # noqa: PTH208 - names are enough, and a thousand machines have a folder each
+    except OSError:
+        return
     for file in MACHINE_FILES:
-        path = folder / file
-        if not path.is_file():
+        if file not in there or not (folder / file).is_file():
             continue
+        path = folder / file
         where = f"machines/{machine.name}/{file}"
         key = f"{machine.class_}/machine/{path.stem}"
         if path.suffix == ".nix":

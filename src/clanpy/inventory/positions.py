@@ -32,8 +32,10 @@ class TomlIndex:
         best: tuple[int, Node] | None = None
         for written, node in self._candidates(path):
             found = self._reader.follow(written, node, path)
-            if found is not None and (best is None or found[0] > best[0]):
+            if found is not None and (best is None or found[0] >= best[0]):
                 best = found
+                if best[0] == len(path):
+                    break
         return None if best is None else self._position(best[1])
 
     def _position(self, node: Node) -> tuple[int, int]:
@@ -41,16 +43,16 @@ class TomlIndex:
         return row + 1, len(self._lines[row][:column].decode("utf-8", "replace")) + 1
 
     def _candidates(self, path: Path_) -> Iterator[tuple[Path_, Node]]:
-        """The tables (their full name, their node) in which the path could be, the root among them."""
-        yield (), self._root
-        wanted = tuple(snake(part) for part in path)
-        for length in range(1, len(path) + 1):
+        """The tables (their full name, their node) in which the path could be, the longest names first and the root last."""
+        wanted = tuple(map(snake, path))
+        for length in range(len(path), 0, -1):
             name = wanted[:length]
             nodes = self._headers.get(name)
             if nodes is None:
                 nodes = [self._implied[name]] if name in self._implied else []
-            for node in nodes:
+            for node in reversed(nodes):
                 yield path[:length], node
+        yield (), self._root
 
     @cached_property
     def _root(self) -> Node:
@@ -133,7 +135,7 @@ class _Reader:
     def _step(self, node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
         """One key further, as `_element`. A key may have several parts: `a.b.c = 1` says that there is an a.b."""
         pairs = self._pairs_of(node)
-        wanted = tuple(snake(part) for part in rest)
+        wanted = tuple(map(snake, rest))
         for length in range(min(len(wanted), self._longest[node.id]), 0, -1):
             pair = pairs.get(wanted[:length])
             if pair is None:

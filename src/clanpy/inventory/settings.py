@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clanpy.errors import ClanpyError, Place, nearest
 from clanpy.inventory.errors import ConflictError
 from clanpy.inventory.loading import place_text, shown
-from clanpy.inventory.model import Fleet, Instance, Machine
+from clanpy.inventory.model import Fleet, Instance, Machine, Role
 from clanpy.inventory.plain import Merged, merge
 from clanpy.inventory.references import people, role_members, unknown
 from clanpy.inventory.spelling import dotted
@@ -88,6 +88,12 @@ def levels_of(instance: Instance, role_name: str, machine: Machine) -> list[Leve
         if written and tag in machine.tags:
             found.append(Level(f"tag {tag}", (*base, "tags", tag, "settings"), written))
     return found
+
+
+def labels_of(role: Role, machine: Machine, tagged: Sequence[str]) -> tuple[str, ...]:
+    """What tells the levels that count for a machine from those of other members. `tagged` are the tags with settings."""
+    own = (machine.name,) if role.machines.get(machine.name) else ()
+    return (*own, "", *(tag for tag in tagged if tag in machine.tags))
 
 
 def final_settings(fleet: Fleet, instance: Instance, role_name: str, machine: Machine, service: Service) -> Final:
