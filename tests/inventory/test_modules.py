@@ -109,6 +109,52 @@ def test_an_aspect_that_tag_and_machine_import_counts_once(tmp_path: Path) -> No
     assert keys.count("nixos.a") == keys.count("nixos.a@modules/x.toml") == 1
 
 
+def test_an_aspect_may_import_others_of_its_class_by_name_and_each_counts_once(tmp_path: Path) -> None:
+    inventory = TWO.replace('tags = ["web"]', 'imports = ["top", "base"]')
+    files = {
+        "modules/x.toml": '[aspects.nixos.top]\nimports = ["middle", "base"]\na = 1\n[aspects.system.middle]\nimports = ["base"]\n',
+        "modules/nixos/base.nix": "",
+        "modules/darwin/base.nix": "",
+    }
+    modules = resolve(fleet(tmp_path, inventory, files), "alpha").modules[1:]
+
+    assert [module.key for module in modules] == [
+        "nixos.base",
+        "nixos.middle@modules/x.toml#system",
+        "nixos.top@modules/x.toml",
+    ]
+    assert modules[-1].content == NixData({"a": 1})
+    assert modules[0].origin.startswith(
+        "modules/nixos/base.nix, by aspect nixos.middle, by aspect nixos.top, by machine"
+    )
+
+
+def test_aspects_that_import_what_is_not_there_or_themselves_are_told(tmp_path: Path) -> None:
+    text = '[aspects.nixos.a]\nimports = ["b"]\n[aspects.nixos.b]\nimports = ["a", "nope"]\n'
+    found = errors(tmp_path, TWO, {"modules/x.toml": text, **CONFIGURATIONS})
+
+    assert [(e.code, str(e.place)) for e in found] == [
+        ("CP0125", "modules/x.toml:2:12"),
+        ("CP0117", "modules/x.toml:4:17"),
+    ]
+    assert "nixos.a → nixos.b → nixos.a" in found[0].message
+
+
+def test_what_an_aspect_computes_is_computed_when_somebody_imports_it(tmp_path: Path) -> None:
+    module = """
+        from clanpy.modules import lazy
+
+        module = {"aspects": {"nixos": {"bad": {"x": lazy(lambda: 1 / 0)}, "good": {"x": lazy(lambda: 1)}}}}
+        """
+    inventory = TWO.replace('tags = ["web"]', 'imports = ["good"]')
+    found = fleet(tmp_path, inventory, {"modules/x.py": module, **CONFIGURATIONS})
+
+    assert resolve(found, "alpha").modules[1].content == NixData({"x": 1})
+    (error,) = errors(tmp_path, inventory)
+    assert (error.code, error.place and error.place.file) == ("CP0112", "modules/x.py")
+    assert "ZeroDivisionError" in error.message
+
+
 MISTAKES = {
     "raises": ("def module(config):\n    return {'meta': 1 / 0}\n", "CP0112", "ZeroDivisionError", 2),
     "reads what it defines": (

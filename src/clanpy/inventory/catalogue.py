@@ -59,8 +59,8 @@ def catalogue(fleet: Fleet, name: str | None = None, class_: str | None = None) 
         NothingMatchedError: there is none of that name or class.
     """
     chosen = [
-        aspect
-        for key, aspect in sorted(fleet.aspects.items())
+        fleet.aspects[key]
+        for key in sorted(fleet.aspects)
         if (class_ is None or key[0] == class_) and (name is None or key[1] == name)
     ]
     if not chosen and (name is not None or class_ is not None):
@@ -71,7 +71,16 @@ def catalogue(fleet: Fleet, name: str | None = None, class_: str | None = None) 
     return tuple(Entry(aspect, tuple(_imports(fleet, aspect.class_, aspect.name))) for aspect in chosen)
 
 
-def _imports(fleet: Fleet, class_: NixClass, name: str) -> Iterator[Import]:
+def _imports(fleet: Fleet, class_: NixClass, name: str, below: tuple[str, ...] = ()) -> Iterator[Import]:
+    """Who imports an aspect, directly or through others (`below`: the ones on the way)."""
+    for key, aspect in fleet.aspects.items():
+        if key[0] == class_ and name in aspect.imports and aspect.name not in {*below, name}:
+            machines = {m for found in _imports(fleet, class_, aspect.name, (*below, name)) for m in found.machines}
+            yield Import(
+                f"aspect {class_}.{aspect.name}",
+                fleet.where("aspects", class_, aspect.name, "imports", name),
+                tuple(sorted(machines)),
+            )
     if class_ == "home":
         for user in fleet.users.values():
             if name in user.imports:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.errors import ClanpyError, CombinedError
+from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.errors import MachineFolderError
 from clanpy.inventory.hosts import Resolver
 from clanpy.inventory.loading import load_all
@@ -44,12 +45,21 @@ def check_fleet(root: Path) -> Findings:
     warnings: list[ClanpyError] = []
     resolver = Resolver(fleet)
     errors.extend(_instances(resolver.roles))
+    errors.extend(_aspects(fleet))
     for name in fleet.machines:
         host, found = resolver.host(name)
         errors.extend(found)
         if not errors:
             warnings.extend(_bare(fleet, host, errors))
     return Findings(fleet, _sorted(errors), _sorted(warnings))
+
+
+def _aspects(fleet: Fleet) -> Iterator[ClanpyError]:
+    """What is wrong with aspects, whether somebody imports them or not."""
+    if isinstance(fleet.aspects, Aspects):
+        for key in fleet.aspects:
+            fleet.aspects[key]  # makes it
+            yield from fleet.aspects.errors.get(key, ())
 
 
 def _instances(roles: Roles) -> Iterator[ClanpyError]:

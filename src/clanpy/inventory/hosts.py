@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
+from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.loading import place_text
@@ -52,6 +53,7 @@ class Resolver:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.roles = Roles(fleet)
+        self._wrong: list[ClanpyError] = []
         self._tagged: dict[tuple[str, NixClass], tuple[DeferredModule, ...]] = {}
 
     def host(self, name: str) -> tuple[HostConfig, list[ClanpyError]]:
@@ -79,6 +81,7 @@ class Resolver:
             ),
             homes=dict(self._homes(found, parts, errors)),
         )
+        errors.extend(dict.fromkeys(self._wrong))
         return host, errors
 
     def _imported(self, machine: Machine) -> Iterator[DeferredModule]:
@@ -99,10 +102,17 @@ class Resolver:
             self._tagged[tag, class_] = tuple(found)
         return self._tagged[tag, class_]
 
-    def _aspect(self, class_: NixClass, name: str, why: str) -> Iterator[DeferredModule]:
+    def _aspect(self, class_: NixClass, name: str, why: str, above: tuple[str, ...] = ()) -> Iterator[DeferredModule]:
+        """An aspect's modules, those that it imports before its own. One that imports itself was told of when the fleet was loaded."""
         aspect = self.fleet.aspects.get((class_, name))
-        for module in aspect.modules if aspect else ():
+        if aspect is None or name in above:
+            return
+        for inner in aspect.imports:
+            yield from self._aspect(class_, inner, f"aspect {class_}.{name}, by {why}", (*above, name))
+        for module in aspect.modules:
             yield DeferredModule(module.key, module.class_, module.content, f"{module.origin}, by {why}")
+        if isinstance(self.fleet.aspects, Aspects):
+            self._wrong.extend(self.fleet.aspects.errors.get((class_, name), ()))
 
     def _contributions(
         self, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]

@@ -105,12 +105,13 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aspect:
-    """A named piece of configuration of one class, in however many files it is written."""
+    """A named piece of configuration of one class, in however many files it is written. `imports` are other aspects of the class."""
 
     name: str
     class_: NixClass
     modules: tuple[DeferredModule, ...]
     files: tuple[Path, ...]
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest
+from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.build import COMPUTED_TAGS
 from clanpy.inventory.errors import (
     AliasClashError,
     BadTargetError,
+    CircularValueError,
     ClassMismatchError,
     MachineFolderError,
     ReservedTagError,
@@ -38,6 +41,7 @@ def check_references(
     for machine in fleet.machines.values():
         yield from _machine(fleet, machine, inside(entries, machine.name), persons, spoiled)
     yield from _tags(fleet)
+    yield from _aspects(fleet)
     yield from _users(fleet)
     yield from _instances(fleet)
 
@@ -133,6 +137,26 @@ def _tags(fleet: Fleet) -> Iterator[ClanpyError]:
         for name in record.imports:
             for class_ in classes or _any_class(fleet, name):
                 yield from check_aspect(fleet, class_, name, ("tags", tag, "imports", name), f"tag '{tag}'")
+
+
+def _aspects(fleet: Fleet) -> Iterator[ClanpyError]:
+    """What aspects import by name: that it exists, and that none imports itself, directly or through others."""
+    if not isinstance(fleet.aspects, Aspects):
+        return
+    graph = {key: {(key[0], name): path for name, path in fleet.aspects.imports(key)} for key in fleet.aspects}
+    for (class_, name), imports in graph.items():
+        for (_, inner), path in imports.items():
+            where = f"aspect '{class_}.{name}'"
+            yield from check_aspect(fleet, class_, inner, (*path, "imports", inner), where)
+    sorter = TopologicalSorter({key: [inner for inner in imports if inner in graph] for key, imports in graph.items()})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        cycle = [f"{class_}.{name}" for class_, name in reversed(error.args[1])]
+        *_, second, first = error.args[1]  # each is imported by the next
+        path = graph[first][second]
+        message = f"aspects import each other in a circle: {' → '.join(cycle)}"
+        yield CircularValueError(message, place=fleet.where(*path, "imports", second[1]))
 
 
 def _any_class(fleet: Fleet, name: str) -> list[NixClass]:
