@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from clanpy.deploy import reach
+from clanpy.deploy import copying, reach
 from clanpy.deploy.options import Options
 from clanpy.errors import ExitCode
 from clanpy.events import Event, Outcome, Progress
@@ -214,10 +214,15 @@ async def test_a_session_that_is_killed_during_the_activation_does_not_stop_it(r
     assert fleet.running(host) == fleet.profile(host) == result.state.hosts[host.name].system
 
 
-@pytest.mark.parametrize(("megabytes", "speed"), [(10, "50mbit"), (40, "400mbit")], ids=["in the loop", "beside it"])
+@pytest.mark.parametrize(
+    ("megabytes", "speed"),
+    [(3, "20mbit"), (10, "50mbit"), (40, "400mbit")],
+    ids=["asked for", "by Nix", "beside the loop"],
+)
 async def test_a_session_that_is_killed_during_the_copy_leaves_the_old_system_and_the_next_run_goes_on(
-    rehearse: Rehearse, megabytes: int, speed: str
+    rehearse: Rehearse, megabytes: int, speed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(copying, "BULK_BYTES", 32 << 20)
     fleet = rehearse()
     (host,) = fleet.hosts
     before = (await fleet.update()).state.hosts[host.name].system

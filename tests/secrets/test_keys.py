@@ -57,10 +57,10 @@ def test_a_key_with_a_passphrase_in_the_usual_place_is_skipped_and_said_so(tmp_p
     "environment",
     [
         {"SOPS_AGE_KEY": "AGE-SECRET-KEY-1PLANTED"},
-        {"SOPS_AGE_KEY_FILE": "/nonexistent/keys"},
+        {"SOPS_AGE_KEY_FILE": "/proc/self"},
         {"SOPS_AGE_KEY_CMD": "false AGE-SECRET-KEY-1PLANTED"},
         {"SOPS_AGE_KEY_CMD": "echo AGE-SECRET-KEY-1PLANTED"},
-        {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": "/dev/null/x"},
+        {"SOPS_AGE_SSH_PRIVATE_KEY_FILE": "/proc"},
     ],
 )
 def test_a_place_that_is_named_and_has_no_key_is_an_error_that_does_not_show_it(
@@ -71,6 +71,14 @@ def test_a_place_that_is_named_and_has_no_key_is_an_error_that_does_not_show_it(
 
     assert "PLANTED" not in f"{failure.value} {failure.value.hint} {failure.value.details}"
     assert next(iter(environment)) in str(failure.value)
+
+
+def test_a_named_file_that_is_not_there_matters_only_when_a_key_is_needed(tmp_path: Path) -> None:
+    keyring = load_keyring({"SOPS_AGE_KEY_FILE": "/nonexistent/keys"}, home=tmp_path)
+
+    with pytest.raises(NoKeyError) as failure:
+        keyring.require()
+    assert "SOPS_AGE_KEY_FILE=/nonexistent/keys: there is no such file" in failure.value.details
 
 
 def test_keyrings_and_identities_do_not_show_keys(vault: Vault) -> None:

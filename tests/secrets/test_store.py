@@ -151,6 +151,27 @@ def test_a_link_in_the_wrong_folder_gives_nobody_access(vault: Vault) -> None:
     assert [p.name for p in vault.store().access(KEY).dangling] == ["web"]
 
 
+def test_a_link_with_another_name_than_its_target_gives_nobody_access(vault: Vault) -> None:
+    write(vault, vault.store(), KEY, "x", vault.person("alice").user)
+    (vault.root / KEY / "users/carol").symlink_to("../../../../../../sops/users/bob")
+
+    access = vault.store().access(KEY)
+
+    assert access.readers == {vault.person("alice").user}
+    assert [p.name for p in access.dangling] == ["carol"]
+
+
+def test_a_link_that_says_the_same_in_other_words_stays(vault: Vault) -> None:
+    write(vault, vault.store(), KEY, "x", vault.person("alice").user)
+    link = vault.root / KEY / "users/alice"
+    link.unlink()
+    link.symlink_to("../../../../../../sops/groups/../users/alice")
+    before = vault.snapshot()
+
+    assert grant(vault, vault.store(), KEY, vault.person("alice").user) is None
+    assert vault.snapshot() == before
+
+
 def test_rotating_keeps_value_and_readers_and_changes_the_ciphertext(vault: Vault) -> None:
     alice, bob = vault.person("alice"), vault.person("bob")
     write(vault, vault.store(), KEY, "x", alice.user, bob.user)

@@ -227,7 +227,6 @@ def test_a_key_is_made_registered_and_exchanged(
 ) -> None:
     keys = tmp_path / "mine"
     monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(keys))
-    keys.write_text("")
     registered = clanpy("vars", "keygen", "--user", "dave")
     assert registered.code == 0
     assert keys.stat().st_mode & 0o777 == 0o600

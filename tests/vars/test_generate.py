@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -23,12 +24,13 @@ from clanpy.services.generator import (
     X509Authority,
     X509Certificate,
 )
-from clanpy.vars import Answers, How, Question, Session, Wanted, intend
+from clanpy.vars import Answers, Backend, How, Question, Session, Wanted, intend
 from clanpy.vars.errors import GeneratorFailedError, MovedError, OutputsError, PromptNeededError, VarNotFoundError
+from clanpy.vars.maintain import fix
 from clanpy.vars.states import State, examine
 from clanpy.vars.values import get
 from support.generators import Scripted, asking, context, generated, public, script, session
-from support.vault import NOON, Vault
+from support.vault import NOON, Vault, noon
 
 
 TOKEN = Generator(name="token", kind=Token())
@@ -501,3 +503,51 @@ async def test_a_function_that_fails_is_told_without_its_values(vault: Vault, fu
     assert "PLANTED" not in f"{failure.value} {failure.value.details} {failure.value.__cause__}"
     if function == "trouble":
         assert any("made_here.py:4 in trouble" in line for line in failure.value.details)
+
+
+# --- other backends ---
+
+
+def age_program(key: Path, file: Path) -> bytes:
+    return subprocess.run(["age", "-d", "-i", key, file], capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("backend", ["age", "plain"])
+async def test_every_backend_keeps_what_is_made(vault: Vault, backend: Backend) -> None:
+    fleet = {"web": [SSH, CA, CERT, TOKEN], "db": [CA]}
+
+    def opened() -> Session:
+        return Session.open(
+            context(vault, fleet), backend=backend, environment=vault.person("alice").environment, now=noon, lab="lab"
+        )
+
+    await generated(opened())
+
+    there = opened()
+    assert not (await generated(there)).intent
+    assert examine(there.graph, there.store, there.policy, ["web", "db"], NOON) == ()
+    assert (await fix(there)).changed == ()
+    assert len(value(there, "web", "token")) == 64
+    if backend == "age":
+        folder = vault.root / "secrets/age-keys/machines/web"
+        assert sorted(p.name for p in folder.iterdir()) == ["key.age", "key.age.recipients", "pub"]
+        (vault.keys / "web").write_bytes(age_program(vault.person("alice").file, folder / "key.age"))
+        secret = vault.root / "secrets/clan-vars/per-machine/web/token/token/token.age"
+        assert age_program(vault.keys / "web", secret).decode() == value(there, "web", "token")
+        assert not (vault.root / "sops/machines").exists()
+
+
+async def test_a_machine_that_comes_later_gets_access_with_the_age_backend_too(vault: Vault) -> None:
+    shared = Generator(name="wifi", kind=Token(), share=True)
+    env = vault.person("alice").environment
+
+    def opened() -> Session:
+        return Session.open(context(vault, {"a": [shared], "b": [shared]}), backend="age", environment=env, now=noon)
+
+    await generated(opened(), "a")
+    assert intend(opened(), Wanted(machines=("b",))).grants
+    await generated(opened(), "b")
+
+    assert not intend(opened(), Wanted(machines=("a", "b")))
+    vault.register(vault.person("alice").user, vault.person("alice").public, vault.person("carol").public)
+    assert [str(c.folder) for c in (await fix(opened())).changes] == ["vars/shared/wifi/token"]

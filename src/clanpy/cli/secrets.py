@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clanpy.cli.context import Json, fleet_root, new_app, open_fleet, print_json, print_lines, say
+from clanpy.cli.context import Json, fleet_root, new_app, print_json, print_lines, say
 from clanpy.cli.vars import open_session, show_findings, show_fixed
 
 
@@ -156,7 +156,7 @@ def check(ctx: typer.Context, *, json: Json = False) -> None:
     """Hold all that says who can read what against each other. Exit code 1 if it disagrees."""
     from clanpy.vars.contexts import check_contexts  # noqa: PLC0415 - rooms are imported when a command runs
 
-    show_findings(check_contexts(open_session(ctx), open_fleet(ctx).users), json=json)
+    show_findings(check_contexts(open_session(ctx)), json=json)
 
 
 @app.command()

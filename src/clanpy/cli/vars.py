@@ -28,6 +28,7 @@ from clanpy.errors import ExitCode
 
 
 if TYPE_CHECKING:
+    from clanpy.inventory.model import Fleet
     from clanpy.secrets import Secret
     from clanpy.vars import Finding, Session
     from clanpy.vars.generate import Intent
@@ -68,8 +69,9 @@ def generate(
     """Make what is missing, outdated or expired, and all that is made from it. All of it is written, or nothing."""
     from clanpy.vars import Wanted, intend  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session = open_session(ctx)
-    wanted = Wanted(machines=_chosen(ctx, machines, tags), generators=tuple(generators or ()), regenerate=regenerate)
+    fleet = open_fleet(ctx)
+    session = open_session(ctx, fleet)
+    wanted = Wanted(machines=_chosen(fleet, machines, tags), generators=tuple(generators or ()), regenerate=regenerate)
     if plan:
         _show_intent(intend(session, wanted), json=json)
         return
@@ -96,8 +98,8 @@ def rotate(
     from clanpy.vars import Wanted, intend  # noqa: PLC0415 - the same
     from clanpy.vars.maintain import rotate_keys  # noqa: PLC0415 - the same
 
-    session = open_session(ctx)
-    chosen = _chosen(ctx, machines, tags)
+    fleet = open_fleet(ctx)
+    session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
     if keys_only:
         folders = asyncio.run(rotate_keys(session, chosen if machines or tags else ()))
         say(f"{_count(len(folders), 'secret')} under new data keys")
@@ -125,7 +127,8 @@ def check(
     """Say what is missing, outdated, expired, superfluous or readable by others than it should be. Exit code 1 if so."""
     from clanpy.vars.states import examine, unreadable  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session, chosen = open_session(ctx), _chosen(ctx, machines, tags)
+    fleet = open_fleet(ctx)
+    session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
     found = [*examine(session.graph, session.store, session.policy, chosen, session.now())]
     if decrypt:
         found += unreadable(session.graph, session.store, chosen)
@@ -195,8 +198,9 @@ def fix(
     """Encrypt every secret to those who should be able to read it now."""
     from clanpy.vars.maintain import fix as repair  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session = open_session(ctx)
-    chosen = _chosen(ctx, machines, tags) if machines or tags else ()
+    fleet = open_fleet(ctx)
+    session = open_session(ctx, fleet)
+    chosen = _chosen(fleet, machines, tags) if machines or tags else ()
     show_fixed(asyncio.run(repair(session, chosen, generators or ())), json=json)
 
 
@@ -242,12 +246,12 @@ def import_(
 # --- shared with `clanpy secrets` ---
 
 
-def open_session(ctx: typer.Context) -> Session:
-    """The vars of the fleet."""
+def open_session(ctx: typer.Context, fleet: Fleet | None = None) -> Session:
+    """The vars of the fleet, which is loaded unless it was already."""
     from clanpy.vars import Session  # noqa: PLC0415 - rooms are imported when a command runs
     from clanpy.vars.files import read_fleet  # noqa: PLC0415 - the same
 
-    found = read_fleet(open_fleet(ctx))
+    found = read_fleet(fleet or open_fleet(ctx))
     return Session.open(found.context, backend=found.backend, lab=settings(ctx).lab)
 
 
@@ -324,10 +328,10 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _chosen(ctx: typer.Context, machines: list[str] | None, tags: str | None) -> tuple[str, ...]:
+def _chosen(fleet: Fleet, machines: list[str] | None, tags: str | None) -> tuple[str, ...]:
     from clanpy.machines import select  # noqa: PLC0415 - rooms are imported when a command runs
 
-    return tuple(machine.name for machine in select(open_fleet(ctx), machines or [], split_tags(tags)))
+    return tuple(machine.name for machine in select(fleet, machines or [], split_tags(tags)))
 
 
 def _prompter() -> Prompter:

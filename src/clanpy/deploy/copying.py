@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,23 +10,24 @@ from typing import TYPE_CHECKING
 from clanpy.deploy.batch import Asked, Batcher
 from clanpy.errors import ClanpyError
 from clanpy.events import Stage
-from clanpy.nix.copy import Closures, closures, copy
+from clanpy.nix.copy import Closures, PathInfo, closures, copy
+from clanpy.nix.errors import DiskFullError, is_disk_full
+from clanpy.nix.serve import serving
+from clanpy.ssh import RemoteCommandError
+from clanpy.ssh.bridge import BULK_BYTES
 from clanpy.ui.format import counted, size
 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from clanpy.activation import HostFacts
     from clanpy.deploy.run import HostRun
     from clanpy.nix.program import NixProgram
     from clanpy.ssh import Connection
 
-BULK_BYTES = 32 << 20  # from here on the bytes go around the event loop, in a process of their own
-ASK_SECONDS = 60.0
+SMALL_BYTES = 4 << 20  # less is handed over in the conversation in which it was asked for: no Nix is started for it
 TELL_EVERY = 0.1  # seconds
 PAUSES = (0.1, 0.4, 1.0)  # seconds: what was built is there a moment before Nix knows it
-FOLDERS = "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 
 _Question = tuple[str, ...]
 _Answer = Closures | ClanpyError
@@ -44,7 +44,7 @@ class Copier:
     def __post_init__(self) -> None:
         self._batcher = Batcher(self.tasks, self._closures)
 
-    async def send(self, host: HostRun, conn: Connection, facts: HostFacts, paths: Sequence[str]) -> str:
+    async def send(self, host: HostRun, conn: Connection, paths: Sequence[str]) -> str:
         """Have paths and all that they refer to on a host. What was there already is not sent.
 
         Returns:
@@ -58,20 +58,46 @@ class Copier:
         known = await self._batcher.ask(tuple(paths))
         if isinstance(known, ClanpyError):
             raise known
-        needed = [info.path for info in known.of(*paths)]
-        missing = await _missing(conn, facts, needed)
+        needed = known.of(*paths)
+        missing = await self._ask_and_add(host, conn, needed)
         if not missing:
             return f"nothing to send: all {len(needed)} paths are there"
-        total = known.size(missing)
-
-        host.progress(Stage.COPY, 0, total)
-        meter = _Meter(host, total)
-        is_bulk = total >= BULK_BYTES
-        daemon = _with_path(facts, "exec nix-daemon --stdio")
-        async with conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not is_bulk) as socket:
-            await copy(paths, Path(str(socket)), self.nix, host=host.name)
-        host.progress(Stage.COPY, total, total)
+        total = known.size(info.path for info in missing)
+        if total >= SMALL_BYTES:
+            await self._let_nix_copy(host, conn, paths, total, self.nix)
         return f"{counted(len(missing), 'path')}, {size(total)}"
+
+    async def _ask_and_add(self, host: HostRun, conn: Connection, needed: Sequence[PathInfo]) -> list[PathInfo]:
+        """Ask what is missing, and add it at once where it is little. Gives what is, or was, missing."""
+        meter = _Meter(host)
+        try:
+            async with (
+                conn.bridge("exec nix-store --serve --write", elevate=True, on_bytes=meter.add) as socket,
+                serving(Path(str(socket)), host.name) as store,
+            ):
+                there = await store.valid([info.path for info in needed])
+                missing = [info for info in needed if info.path not in there]
+                if sum(info.size for info in missing) < SMALL_BYTES:
+                    meter.begin(sum(info.size for info in missing))
+                    for info in missing:
+                        await store.add(info)
+                return missing
+        except RemoteCommandError as error:
+            if is_disk_full("\n".join((error.message, *error.details))):
+                raise DiskFullError(
+                    f"{host.name}: no space left on the disk of its Nix store", details=error.details
+                ) from error
+            raise
+
+    async def _let_nix_copy(
+        self, host: HostRun, conn: Connection, paths: Sequence[str], total: int, nix: NixProgram
+    ) -> None:
+        meter = _Meter(host)
+        meter.begin(total)
+        daemon, around = "exec nix-daemon --stdio", total >= BULK_BYTES
+        async with conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not around) as socket:
+            await copy(paths, Path(str(socket)), nix, host=host.name)
+        host.progress(Stage.COPY, total, total)
 
     async def _closures(self, batch: Sequence[Asked[_Question, _Answer]]) -> None:
         known = await self._known(sorted({path for asked in batch for path in asked.question}))
@@ -95,30 +121,19 @@ class _Meter:
     """Counts the bytes that went to a host. Nix's own count stands still within a path."""
 
     host: HostRun
-    total: int
+    total: int | None = None
     done: int = 0
     told: float = float("-inf")
+
+    def begin(self, total: int) -> None:
+        """From here on it is the paths themselves that are sent."""
+        self.total, self.done = total, 0
+        self.host.progress(Stage.COPY, 0, total)
 
     def add(self, count: int) -> None:
         self.done += count
         now = self.host.clock()
-        if now - self.told >= TELL_EVERY:
+        if self.total is not None and now - self.told >= TELL_EVERY:
             self.told = now
-            # what Nix says to Nix is a little more than the paths themselves
+            # what stores say to each other is a little more than the paths
             self.host.progress(Stage.COPY, min(self.done, self.total), self.total)
-
-
-async def _missing(conn: Connection, facts: HostFacts, paths: Sequence[str]) -> list[str]:
-    """Those of the paths that are not valid on the host: one round trip. All of them when the host can't tell."""
-    command = _with_path(facts, "exec xargs nix-store --check-validity --print-invalid")
-    said = await conn.run(command, input="\n".join(paths).encode(), timeout=ASK_SECONDS, elevate=True)
-    if not said.ok:
-        return list(paths)
-    invalid = set(said.stdout.split())
-    return [path for path in paths if path in invalid]
-
-
-def _with_path(facts: HostFacts, command: str) -> str:
-    """A command that finds the programs of Nix, whatever the PATH of a login without a terminal is."""
-    beside = f"{shlex.quote(str(Path(facts.nix).parent))}:" if facts.nix else ""
-    return f"PATH={beside}{FOLDERS}:$PATH; export PATH; {command}"

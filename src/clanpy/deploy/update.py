@@ -100,7 +100,7 @@ class Updater:
             return Verdict(outcome=Outcome.UNCHANGED)
         artifacts = {slot: _artifact(release, slot) for slot in slots}
         await self._build(host, release)
-        await self._copy(host, conn, facts, [artifact.out for artifact in artifacts.values()])
+        await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
         changed = False
         for slot, artifact in artifacts.items():
             if changed and host.interrupts.stopping:
@@ -122,10 +122,10 @@ class Updater:
         with host.stage(Stage.BUILD):
             await self.builder.build(host, release)
 
-    async def _copy(self, host: HostRun, conn: Connection, facts: HostFacts, paths: list[str]) -> None:
+    async def _copy(self, host: HostRun, conn: Connection, paths: list[str]) -> None:
         async with self.slots.copy:
             with host.stage(Stage.COPY) as note:
-                note.text = await self.copier.send(host, conn, facts, paths)
+                note.text = await self.copier.send(host, conn, paths)
 
     async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact, slot: str, release: Release) -> bool:
         config = self.releases.config(host.name)

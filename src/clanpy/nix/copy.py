@@ -19,11 +19,16 @@ STEP = 1 << 18  # bytes of progress that are worth telling
 
 @dataclass(frozen=True, slots=True)
 class PathInfo:
-    """A valid store path: its size as an archive in bytes, and the paths that it refers to (not itself)."""
+    """A valid store path: its size as an archive in bytes, the paths that it refers to (not itself), and what else Nix knows of it."""
 
     path: str
     size: int
     references: tuple[str, ...]
+    refers_to_itself: bool = False
+    nar_hash: str = ""
+    deriver: str = ""
+    signatures: tuple[str, ...] = ()
+    content_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +159,15 @@ def _records(found: Any) -> list[dict[str, Any]]:
 
 
 def _info(record: Mapping[str, Any]) -> PathInfo:
-    path = record["path"]
-    return PathInfo(path, record.get("narSize", 0), tuple(ref for ref in record.get("references", ()) if ref != path))
+    path, references = record["path"], record.get("references", ())
+    address = record.get("ca")
+    return PathInfo(
+        path,
+        record.get("narSize", 0),
+        tuple(ref for ref in references if ref != path),
+        refers_to_itself=path in references,
+        nar_hash=record.get("narHash", ""),
+        deriver=record.get("deriver") or "",
+        signatures=tuple(record.get("signatures") or ()),
+        content_address=address if isinstance(address, str) else "",
+    )

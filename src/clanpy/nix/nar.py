@@ -29,6 +29,29 @@ def nar_hash(path: Path) -> str:
     return "sha256-" + base64.b64encode(state.digest()).decode()
 
 
+def nar(path: Path) -> bytes:
+    """The whole archive of a file or folder.
+
+    Raises:
+        OSError: something below `path` can't be read.
+    """
+    collected = _Collected()
+    _strings(collected, b"nix-archive-1")
+    _node(collected, path)
+    return bytes(collected)
+
+
+def nix_hashes(digest: bytes) -> tuple[str, str]:
+    """The ways in which versions of Nix write a SHA-256: `sha256-…` with base64, and `sha256:…` with base 32."""
+    return "sha256-" + base64.b64encode(digest).decode(), "sha256:" + base32(digest)
+
+
+class _Collected(bytearray):
+    """Takes what a hash would."""
+
+    update = bytearray.extend
+
+
 def _strings(state: _Hash, *parts: bytes) -> None:
     for part in parts:
         state.update(struct.pack("<Q", len(part)) + part + b"\0" * (-len(part) % 8))

@@ -113,7 +113,7 @@ class AccessFolder:
             inside = f"{folder}/{kind.value}"
             for name, link in _links_in(f"{self.root}/{inside}"):
                 reader = _pointed_at(inside, link)
-                if reader is not None and reader.kind is kind and self._is_there(reader):
+                if reader is not None and (reader.kind, reader.name) == (kind, name) and self._is_there(reader):
                     readers.add(reader)
                 else:
                     dangling.append(folder / kind.value / name)
@@ -206,7 +206,9 @@ def put_links(transaction: Transaction, access: AccessFolder, folder: PurePosixP
     for path in links.dangling:
         transaction.remove(path)
     for reader in sorted(wanted):
-        transaction.link(folder / reader.kind.value / reader.name, link_target(folder, reader))
+        path = folder / reader.kind.value / reader.name
+        if reader not in links.readers or not transaction.is_settled(path):  # however it is written, it stays
+            transaction.link(path, link_target(folder, reader))
 
 
 def _links_in(folder: str) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -114,7 +115,11 @@ def history(root: Path) -> tuple[AccessChange, ...]:
     shape = f"--format={_RECORD}%H{_FIELD}%aI{_FIELD}%an"
     try:
         done = subprocess.run(
-            [*command, shape, "--", "vars", "sops/secrets"], capture_output=True, check=False, timeout=_GIT_SECONDS
+            [*command, shape, "--", "vars", "sops/secrets"],
+            env={name: value for name, value in os.environ.items() if name != "SOPS_AGE_KEY"},
+            capture_output=True,
+            check=False,
+            timeout=_GIT_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
         return ()

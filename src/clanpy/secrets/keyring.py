@@ -73,12 +73,13 @@ def load_keyring(environment: Mapping[str, str] | None = None, home: Path | None
     """Find the keys.
 
     Raises:
-        NoKeyError: a place that was named on purpose (a variable) holds no usable key.
+        NoKeyError: a place that was named on purpose (a variable) holds something that is no usable key. A file that is
+            not there (yet) is no error by itself: not everything needs a key.
     """
     env = dict(os.environ if environment is None else environment)
     where = Path(env.get("HOME", "~")).expanduser() if home is None else home
     skipped: list[str] = []
-    found = [*_named(env), *_usual(env, where, skipped)]
+    found = [*_named(env, skipped), *_usual(env, where, skipped)]
     return Keyring(tuple(_unique(found)), tuple(skipped), env)
 
 
@@ -92,12 +93,15 @@ def keys_file(environment: Mapping[str, str], home: Path) -> Path:
     return Path(base) / "sops" / "age" / "keys.txt"
 
 
-def _named(env: Mapping[str, str]) -> Iterator[Identity]:
+def _named(env: Mapping[str, str], skipped: list[str]) -> Iterator[Identity]:
     """Keys from places that a variable names."""
     if text := env.get("SOPS_AGE_KEY"):
         yield from age.parse_identities(Secret(text), origin="SOPS_AGE_KEY")
     for variable in ("SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE"):
-        if path := env.get(variable):
+        path = env.get(variable)
+        if path and not Path(path).exists():
+            skipped.append(f"{variable}={path}: there is no such file")
+        elif path:
             yield from age.parse_identities(_read(Path(path), variable), origin=f"{variable}={path}")
     if command := env.get("SOPS_AGE_KEY_CMD"):
         yield from age.parse_identities(_run(command, env), origin="SOPS_AGE_KEY_CMD")

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from clanpy.secrets import age, sops
 from clanpy.secrets.access import AccessFolder, PublicKey, put_links
-from clanpy.secrets.errors import RecipientError, SecretNotFoundError, UnknownShapeError
+from clanpy.secrets.errors import RecipientError, SecretNotFoundError, SecretsError, UnknownShapeError, reason
 from clanpy.secrets.keyring import Keyring
 from clanpy.secrets.layout import SECRET_LEAF, SECRETS, VARS, Reader, ReaderKind, Scope
 from clanpy.secrets.program import SopsProgram
@@ -221,12 +221,15 @@ def read_file(root: Path, path: PurePosixPath | str) -> bytes:
 
     Raises:
         SecretNotFoundError: it is not there.
+        SecretsError: it can't be read.
     """
     try:
         with open(f"{root}/{path}", "rb", buffering=0) as file:  # noqa: PTH123 - done for every var of a fleet
             return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise SecretNotFoundError(f"there is no secret {PurePosixPath(path).parent}") from None
+    except OSError as error:
+        raise SecretsError(f"{path} can't be read: {reason(error)}") from error
 
 
 def leaves(root: Path, leaf: str) -> Iterator[PurePosixPath]:

@@ -62,14 +62,14 @@ class Transaction:
     def write(self, path: PurePosixPath, content: bytes, *, mode: int = _MODE) -> None:
         """Write a file, unless it is there with this very content."""
         here = self.root / path
-        if self._is_settled(path) and not here.is_symlink() and here.is_file() and here.read_bytes() == content:
+        if self.is_settled(path) and not here.is_symlink() and here.is_file() and here.read_bytes() == content:
             return
         self._change(path, _Write(content, mode))
 
     def link(self, path: PurePosixPath, target: str) -> None:
         """Make a symbolic link, unless it is there with this very target."""
         here = self.root / path
-        if self._is_settled(path) and here.is_symlink() and str(here.readlink()) == target:
+        if self.is_settled(path) and here.is_symlink() and str(here.readlink()) == target:
             return
         self._change(path, _Link(target))
 
@@ -93,13 +93,13 @@ class Transaction:
         if isinstance(change, _Write):
             return change.content
         here = self.root / path
-        return here.read_bytes() if self._is_settled(path) and here.is_file() else None
+        return here.read_bytes() if self.is_settled(path) and here.is_file() else None
 
     def _change(self, path: PurePosixPath, change: _Change) -> None:
         self._changes[path] = change
         self._above.update(path.parents)
 
-    def _is_settled(self, path: PurePosixPath) -> bool:
+    def is_settled(self, path: PurePosixPath) -> bool:
         """Whether what is on the disk at a path is what will be there."""
         return path not in self._changes and not any(isinstance(self._changes.get(p), _Remove) for p in path.parents)
 

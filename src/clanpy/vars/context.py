@@ -32,11 +32,13 @@ class VarsContext:
     Attributes:
         root: the fleet's folder.
         machines: all of them, by name.
+        users: the people that the fleet knows, sorted; those who read secrets have keys in `sops/users`.
         default_groups: groups of `sops/groups` that may read every secret.
     """
 
     root: Path
     machines: Mapping[str, VarsMachine]
+    users: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
 
     def select(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -64,5 +66,6 @@ def from_fleet(
             )
             for name, machine in fleet.machines.items()
         },
+        users=tuple(sorted(fleet.users)),
         default_groups=tuple(default_groups),
     )

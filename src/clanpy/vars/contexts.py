@@ -7,7 +7,7 @@ The fleet names machines and users, `sops/` has their keys, links give access, c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from clanpy.secrets import Reader, ReaderKind
@@ -21,10 +21,10 @@ _KEY = re.compile(r"\bage1[02-9ac-hj-np-z]{58}\b")
 _KEY_SUFFIX = "-age.key"
 
 
-def check_contexts(session: Session, users: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Everything in which the contexts disagree; `users` are those that the fleet says should be able to read secrets."""
+def check_contexts(session: Session) -> tuple[Finding, ...]:
+    """Everything in which the contexts disagree."""
     return (
-        *_people(session, users),
+        *_people(session),
         *_machines(session),
         *_groups(session),
         *_strangers(session),
@@ -33,9 +33,9 @@ def check_contexts(session: Session, users: Iterable[str] = ()) -> tuple[Finding
     )
 
 
-def _people(session: Session, users: Iterable[str]) -> Iterator[Finding]:
+def _people(session: Session) -> Iterator[Finding]:
     known = session.access.names(ReaderKind.USER)
-    for user in sorted(set(users) - set(known)):
+    for user in sorted(set(session.context.users) - set(known)):
         yield Finding(f"user {user}", State.NO_KEY, "the user has no key in sops/users")
     for user in known:
         if not session.access.keys(Reader(ReaderKind.USER, user)):

@@ -41,7 +41,6 @@ class FleetVars:
 
     context: VarsContext
     backend: Backend
-    users: tuple[str, ...]
 
 
 def read_fleet(fleet: Fleet, more: Mapping[str, Iterable[Generator]] | None = None) -> FleetVars:
@@ -65,7 +64,6 @@ def read_fleet(fleet: Fleet, more: Mapping[str, Iterable[Generator]] | None = No
     return FleetVars(
         context=from_fleet(fleet, found, default_groups=groups),
         backend=settings.get("backend", "sops"),
-        users=tuple(fleet.users),
     )
 
 

@@ -55,8 +55,8 @@ async def fix(
 ) -> Fixed:
     """Encrypt every secret to those who should read it, and link them. What is so already is not touched.
 
-    Without machines and generators, hand-made secrets and the private keys of machines are fixed too. Secrets that are not
-    there yet are passed over. One that can't be re-encrypted is told and does not stop the others.
+    Without machines and generators, all other secrets are fixed too: hand-made ones, the private keys of machines, those of
+    exports, and what nobody declares any more. Secrets that are not there yet are passed over. One that can't be re-encrypted is told and does not stop the others.
 
     Raises:
         TreeLockedError, WriteFailedError: as for every write.
@@ -123,21 +123,25 @@ def _targets(
     session: Session, machines: tuple[str, ...], generators: frozenset[str]
 ) -> Iterator[tuple[PurePosixPath, _Wanted]]:
     """Every secret that is meant, and who should read it, given who does now."""
+    declared: set[PurePosixPath] = set()
     for id_, node in session.graph.nodes.items():
         if (machines and not set(machines) & set(node.machines)) or (generators and id_.name not in generators):
             continue
         for name, file in node.generator.outputs().items():
             folder = id_.var(name).folder
             if file.secret and session.store.secrets.exists(folder):
+                declared.add(folder)
                 yield folder, partial(session.policy.wanted, node, name)
     if not machines and not generators:
-        yield from _by_hand(session)
+        yield from _others(session, declared)
 
 
-def _by_hand(session: Session) -> Iterator[tuple[PurePosixPath, _Wanted]]:
-    """Secrets of `sops/secrets`: whoever is linked there, as far as they are known."""
-    for folder in by_hand(session.context.root, session.store.secrets):
-        yield folder, lambda current: frozenset(r for r in current if session.policy.has_key(r))
+def _others(session: Session, declared: set[PurePosixPath]) -> Iterator[tuple[PurePosixPath, _Wanted]]:
+    """Secrets made by hand, of exports, and of nobody any more: for whoever is linked there, as far as they are known."""
+    secrets = session.store.secrets
+    for folder in (*secrets.folders(), *by_hand(session.context.root, secrets)):
+        if folder not in declared:
+            yield folder, lambda current: frozenset(r for r in current if session.policy.has_key(r))
 
 
 def _with_somebody(session: Session, readers: frozenset[Reader]) -> frozenset[Reader]:

@@ -10,9 +10,13 @@ from pathlib import Path
 from clanpy.secrets import Keyring, PublicKey, Reader, ReaderKind, Secret, age, load_keyring
 from clanpy.secrets.errors import AccessError, NoKeyError, disk_errors
 from clanpy.secrets.keyring import keys_file
+from clanpy.secrets.lock import folder_lock
 from clanpy.secrets.transaction import DEFAULT_WAIT_SECONDS
 from clanpy.vars.maintain import Fixed, fix_in
 from clanpy.vars.session import Session
+
+
+_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +112,17 @@ def _joined(first: Keyring, second: Keyring) -> Keyring:
 def _append(path: Path, text: Secret) -> None:
     """Add to a file that only its owner can read, by replacing it whole."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    before = path.read_bytes() if path.exists() else b""
-    separator = b"" if not before or before.endswith(b"\n") else b"\n"
+    with folder_lock(path.parent, wait_seconds=_WAIT_SECONDS):
+        before = path.read_bytes() if path.exists() else b""
+        separator = b"" if not before or before.endswith(b"\n") else b"\n"
+        _replace(path, before + separator + text.reveal())
+
+
+def _replace(path: Path, content: bytes) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(before + separator + text.reveal())
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
