@@ -16,7 +16,7 @@ from clanpy.inventory import load, resolve
 from clanpy.inventory.model import Fleet
 from clanpy.inventory.sigils import decode, encode
 from clanpy.modules import types
-from clanpy.modules.deferred import NixData
+from clanpy.modules.deferred import NixData, NixFile
 from support.fleets import CONFIGURATIONS, META, TWO, errors, fleet, line_of, write
 
 
@@ -138,6 +138,24 @@ def test_aspects_that_import_what_is_not_there_or_themselves_are_told(tmp_path: 
         ("CP0117", "modules/x.toml:4:17"),
     ]
     assert "nixos.a → nixos.b → nixos.a" in found[0].message
+
+
+def test_an_aspect_in_data_may_import_nix_files_beside_it(tmp_path: Path) -> None:
+    text = '[aspects.nixos.a]\nimports = ["./_parts/b.nix", "../gone.nix"]\nx = 1\n'
+    found = fleet(tmp_path, TWO, {"modules/x.toml": text, "modules/_parts/b.nix": "", "gone.nix": ""})
+    aspect = found.aspects["nixos", "a"]
+
+    assert [module.key for module in aspect.modules] == [
+        "nixos.a@modules/_parts/b.nix",
+        "nixos.a@gone.nix",
+        "nixos.a@modules/x.toml",
+    ]
+    assert aspect.modules[0].content == NixFile(tmp_path / "modules/_parts/b.nix")
+
+    (tmp_path / "gone.nix").unlink()
+    (error,) = errors(tmp_path, TWO, CONFIGURATIONS)
+    assert (error.code, str(error.place)) == ("CP0112", "modules/x.toml:2:1")
+    assert "'../gone.nix', which it imports, is not there" in error.message
 
 
 def test_what_an_aspect_computes_is_computed_when_somebody_imports_it(tmp_path: Path) -> None:

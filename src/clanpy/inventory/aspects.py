@@ -3,14 +3,15 @@
 `modules/<class>/<name>.nix` or `modules/<class>/<name>/**.nix`; class `system` stands for both nixos and darwin. The same aspect may
 also be written as data, `aspects.<class>.<name>`, in any top-level module; all that is written of it counts. What is written stays
 a value that is not looked into until somebody imports the aspect: a computation in it costs the others nothing. In its `imports` it may
-name other aspects of its class.
+name other aspects of its class, and .nix files, which begin at its own folder.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from clanpy.errors import ClanpyError, Place
@@ -21,7 +22,7 @@ from clanpy.inventory.schema import ASPECT_CLASSES, ASPECT_NAME
 from clanpy.inventory.sources import files_below, relative
 from clanpy.inventory.translate import Translator
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
-from clanpy.modules.errors import ModuleError
+from clanpy.modules.errors import LoadError, ModuleError
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.nix_encoding import to_nix_module
 from clanpy.modules.types.deferred import Deferred, Part
@@ -79,28 +80,57 @@ class Aspects(Mapping[Key, Aspect]):
                 yield from ((name, piece.path) for name in imported(piece.content.value))
 
     def _make(self, key: Key, pieces: list[_Piece]) -> Aspect:
-        contents = [(piece, self._content(key, piece)) for piece in pieces]
+        modules = [module for piece in pieces for module in self._modules(key, piece)]
         return Aspect(
             name=key[1],
             class_=key[0],
-            modules=tuple(DeferredModule(p.key, key[0], c, p.file) for p, c in contents if c is not None),
-            files=tuple(dict.fromkeys(self.root / piece.file for piece in pieces)),
+            modules=tuple({module.key: module for module in modules}.values()),
+            files=tuple(dict.fromkeys([*(self.root / piece.file for piece in pieces), *_files(modules)])),
             imports=tuple(dict.fromkeys(name for name, _ in self.imports(key))),
         )
 
-    def _content(self, key: Key, piece: _Piece) -> NixData | NixFile | None:
-        """A piece for Nix; None after noting what is wrong with it."""
-        if isinstance(piece.content, NixFile):
-            return piece.content
-        if isinstance(piece.content.value, NixFile | NixData):
-            return piece.content.value
+    def _modules(self, key: Key, piece: _Piece) -> Iterator[DeferredModule]:
+        """A piece for Nix, after the files that it imports; nothing after noting what is wrong with it."""
+        given = piece.content
+        content = given.value if isinstance(given, Part) else given
+        if isinstance(content, NixFile | NixData):
+            yield DeferredModule(piece.key, key[0], content, piece.file)
+            return
+        rest, files = _taken_apart(content)
         try:
-            return NixData(to_nix_module(_without_names(piece.content.value)))
+            for file in files:
+                yield self._imported_file(key, piece, file)
+            yield DeferredModule(piece.key, key[0], NixData(to_nix_module(rest)), piece.file)
         except ModuleError as error:
             error.path = (*piece.path, *error.path)
-            error.place = error.place or piece.content.source.fixed
+            error.place = error.place or (given.source.fixed if isinstance(given, Part) else None)
             self.errors.setdefault(key, []).extend(self._translator.all([error], None))
-            return None
+
+    def _imported_file(self, key: Key, piece: _Piece, file: str) -> DeferredModule:
+        path = Path(os.path.normpath((self.root / piece.file).parent / file))
+        if not path.is_file() or not path.is_relative_to(self.root):
+            where = "is not there" if not path.is_file() else "is outside of the fleet"
+            raise LoadError(f"the file `{file}', which it imports, {where}", path=("imports",))
+        shown = relative(self.root, path)
+        return DeferredModule(f"{key[0]}.{key[1]}@{shown}", key[0], NixFile(path), f"{shown}, by {piece.file}")
+
+
+def _files(modules: Iterable[DeferredModule]) -> Iterator[Path]:
+    return (module.content.path for module in modules if isinstance(module.content, NixFile))
+
+
+def _taken_apart(value: Any) -> tuple[Any, list[str]]:
+    """A module without the names of aspects in its `imports`, and the Nix files in them."""
+    imports = value.get("imports") if isinstance(value, Mapping) and not isinstance(value, Lazy) else None
+    if not isinstance(imports, list | tuple):
+        return value, []
+    files = [str(item) for item in imports if isinstance(item, str | PurePath) and str(item).endswith(".nix")]
+    taken = {*files, *imported(value)}
+    rest = [item for item in imports if not (isinstance(item, str | PurePath) and str(item) in taken)]
+    return {
+        **{key: item for key, item in value.items() if key != "imports"},
+        **({"imports": rest} if rest else {}),
+    }, files
 
 
 def imported(value: Any) -> tuple[str, ...]:
@@ -113,13 +143,6 @@ def imported(value: Any) -> tuple[str, ...]:
 
 def _is_name(text: str) -> bool:
     return ASPECT_NAME.fits(text) and not text.endswith(".nix")
-
-
-def _without_names(value: Any) -> Any:
-    if not imported(value):
-        return value
-    rest = [item for item in value["imports"] if not (isinstance(item, str) and _is_name(item))]
-    return {**{key: item for key, item in value.items() if key != "imports"}, **({"imports": rest} if rest else {})}
 
 
 def find_aspects(root: Path, written: Mapping[str, Any], translator: Translator, errors: list[ClanpyError]) -> Aspects:
