@@ -116,7 +116,7 @@ def test_a_machine_whose_configuration_is_broken_still_tells_its_status_and_goes
 
 def test_exec_groups_what_machines_say_and_its_exit_code_tells_of_failures(rehearse: Rehearse) -> None:
     fleet = rehearse(nixos=2)
-    one, other = fleet.names
+    one, other = sorted(fleet.names)
     same = fleet.clanpy("machines", "exec", "--", "echo hello; echo world >&2")
     assert (same.returncode, same.stdout) == (0, f"{one} {other}\n  hello\n  world\n")
     words = fleet.clanpy("machines", "exec", one, "--", "echo", "a  b", "$HOME")

@@ -177,7 +177,8 @@ def _failed(error: Exception, words: Sequence[str]) -> int:
 
     cause = unwrapped(error)
     before_dashes = words[: words.index("--")] if "--" in words else words
-    as_json, debug = "--json" in before_dashes, "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
+    as_json = "--json" in before_dashes or bool(os.environ.get("CLANPY_JSON"))
+    debug = "--debug" in before_dashes or bool(os.environ.get("CLANPY_DEBUG"))
     if isinstance(cause, ClanpyError):
         return show_error(cause, as_json=as_json, debug=debug)
     if _is_usage(error):
