@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clanpy.errors import CombinedError
-from clanpy.inventory import load, resolve
+from clanpy.inventory import check, load, resolve
 from clanpy.inventory.model import Fleet
 from clanpy.inventory.sigils import decode, encode
 from clanpy.modules import types
@@ -171,6 +171,22 @@ def test_what_an_aspect_computes_is_computed_when_somebody_imports_it(tmp_path: 
     (error,) = errors(tmp_path, inventory)
     assert (error.code, error.place and error.place.file) == ("CP0112", "modules/x.py")
     assert "ZeroDivisionError" in error.message
+
+
+def test_an_option_of_the_fleets_own_may_be_renamed_with_a_warning(tmp_path: Path) -> None:
+    module = """
+        from clanpy.modules import mk_renamed_option_module, option, types
+
+        imports = [mk_renamed_option_module(["site", "old"], ["site", "new"])]
+        options = {"site": {"new": option(types.str, default="")}}
+        """
+    write(tmp_path, {"inventory.toml": TWO + '[site]\nold = "x"\n', "modules/x.py": module, **CONFIGURATIONS})
+    found = check(tmp_path)
+
+    assert found.errors == ()
+    (warning,) = found.warnings
+    assert (warning.code, "site.old" in warning.message) == ("CP0126", True)
+    assert str(tmp_path) not in warning.message
 
 
 MISTAKES = {

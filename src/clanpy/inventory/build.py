@@ -99,7 +99,6 @@ def _tag(name: str, entry: Config) -> Tag:
         description=get(entry, "description"),
         imports=strings(entry, "imports"),
         machines=strings(entry, "machines"),
-        select=get(entry, "select"),
     )
 
 

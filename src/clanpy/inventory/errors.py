@@ -96,6 +96,12 @@ class SigilError(InventoryError):
 
 
 class CircularValueError(InventoryError):
-    """A value of the fleet depends on itself: modules that read what they define, or tags that select each other."""
+    """A value of the fleet depends on itself: modules that read what they define, or aspects that import each other."""
 
     code = "CP0125"
+
+
+class ModuleNoticeError(InventoryError):
+    """What a module of the fleet has to say without stopping anything: an option that was renamed, say. Always a warning."""
+
+    code = "CP0126"

@@ -165,12 +165,10 @@ def _tags(fleet: Fleet, evaluated: Evaluated, path: Path_) -> Explained:
 
 
 def _given(fleet: Fleet, machine: str, tag: str) -> Iterator[Place | None]:
-    """The places where a tag names a machine, or selects it."""
+    """The place where a tag names a machine."""
     record = fleet.tag_records.get(tag)
     if record is not None and machine in record.machines:
         yield fleet.where("tags", tag, "machines", machine)
-    elif record is not None and record.select is not None and machine in fleet.tags[tag]:
-        yield fleet.where("tags", tag, "select")
 
 
 def _setting(evaluated: Evaluated, base: Path_, inner: Path_) -> Explained:

@@ -72,14 +72,13 @@ class User:
 class Tag:
     """What the fleet says about a tag itself. `imports` are aspects for every machine that carries it.
 
-    `machines` are those that it names, `select` is a selection of further ones.
+    `machines` are those that it names.
     """
 
     name: str
     description: str | None = None
     imports: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
-    select: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,9 +139,6 @@ TAG = {
     "description": _text("What it means that a machine carries the tag."),
     "machines": _list("Machines that carry the tag, by name."),
     "imports": _list("Aspects that every machine with the tag imports: those of its own class, by name."),
-    "select": _text(
-        "A selection: the machines that it selects carry the tag.", example="class:nixos and not tag:cloud"
-    ),
 }
 
 _MEMBER = {

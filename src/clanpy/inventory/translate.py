@@ -127,7 +127,7 @@ class Translator:
         bad = [d for d in spot.defs if spot.kind is not None and not spot.kind.check(d.value)]
         if not bad or spot.kind is None:
             return WrongTypeError(
-                self._ours(_sentence(error)), place=self.place(error.place, error.path), hint=error.hint
+                self.own_words(_sentence(error)), place=self.place(error.place, error.path), hint=error.hint
             )
         return self._wrong(spot.kind, bad[-1].value, path, self.of(bad[-1], path))
 
@@ -174,10 +174,10 @@ class Translator:
         if place is None and error.path:
             place = self.places.find(error.path)
         return kind(
-            self._ours(_sentence(error)),
+            self.own_words(_sentence(error)),
             place=place or Place("inventory.toml"),
-            hint=None if error.hint is None else self._ours(error.hint),
-            details=tuple(self._ours(line) for line in error.definitions),
+            hint=None if error.hint is None else self.own_words(error.hint),
+            details=tuple(self.own_words(line) for line in error.definitions),
         )
 
     def _in_cycle(self, error: ModuleError) -> Place | None:
@@ -189,7 +189,7 @@ class Translator:
                 return self.place(module_errors.Place(found[1], int(found[2]), column))
         return None
 
-    def _ours(self, text: str) -> str:
+    def own_words(self, text: str) -> str:
         """A text with our quotes, and with paths that begin at the fleet's folder."""
         return _plain_quotes(text).replace(f"{self.root}/", "")
 
