@@ -204,6 +204,14 @@ MISTAKES = {
         "unknown key 'machine'",
         3,
     ),
+    "ends the process": ("import sys\nsys.exit(3)\n", "CP0112", "SystemExit", 2),
+    "ends the process when it is called": ("def module(config):\n    raise SystemExit(3)\n", "CP0112", "SystemExit", 1),
+    "has a key that is no text": ("module = {1: 2}\n", "CP0113", "unknown key 1", None),
+    "imports no list": ("imports = 3\n", "CP0112", "rather than a list", None),
+    "writes an aspect that imports no list": ("module = {'aspects': {'nixos': {'a': {'imports': 3}}}}\n", "CP0112", "should be a list", None),
+    "writes an aspect that only Nix could compute": ("module = {'aspects': {'nixos': {'a': lambda pkgs: {}}}}\n", "CP0112", "'pkgs', which only Nix knows", 1),
+    "reads the configuration too early": ("def module(config):\n    return {} if config.meta.name else {}\n", "CP0125", "while the modules are being collected", 2),
+    "declares what is declared": ("from clanpy.modules import option, types\noptions = {'meta': {'name': option(types.int)}}\n", "CP0112", "in clanpy's schema is already declared", 2),
     "is no module": ("module = 3\n", "CP0112", "expected a module", None),
     "imports what is not there": ("imports = ['./nope.py']\n", "CP0112", "can't be read", None),
     "imports endlessly": ("imports = ['./x.py']\n", "CP0125", "circle", None),
@@ -247,6 +255,12 @@ def test_errors_of_all_files_and_of_all_kinds_are_in_one_report(tmp_path: Path) 
         ("CP0114", "modules/y.toml"),
     }
     assert all(error.place and error.place.line for error in caught.value.errors)
+
+
+def test_data_can_not_set_what_belongs_to_the_module_system(tmp_path: Path) -> None:
+    found = errors(tmp_path, TWO + "[_module]\ncheck = false\n", CONFIGURATIONS)
+
+    assert [(e.code, str(e.place)) for e in found] == [("CP0113", "inventory.toml:14:2")]
 
 
 def forced(fleet: Fleet) -> int:

@@ -22,7 +22,7 @@ from clanpy.inventory.schema import ASPECT_CLASSES, ASPECT_NAME
 from clanpy.inventory.sources import files_below, relative
 from clanpy.inventory.translate import Translator
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
-from clanpy.modules.errors import LoadError, ModuleError
+from clanpy.modules.errors import LoadError, ModuleError, ShapeError
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.nix_encoding import to_nix_module
 from clanpy.modules.types.deferred import Deferred, Part
@@ -96,8 +96,8 @@ class Aspects(Mapping[Key, Aspect]):
         if isinstance(content, NixFile | NixData):
             yield DeferredModule(piece.key, key[0], content, piece.file)
             return
-        rest, files = _taken_apart(content)
         try:
+            rest, files = _taken_apart(content)
             for file in files:
                 yield self._imported_file(key, piece, file)
             yield DeferredModule(piece.key, key[0], NixData(to_nix_module(rest)), piece.file)
@@ -121,8 +121,10 @@ def _files(modules: Iterable[DeferredModule]) -> Iterator[Path]:
 
 def _taken_apart(value: Any) -> tuple[Any, list[str]]:
     """A module without the names of aspects in its `imports`, and the Nix files in them."""
-    imports = value.get("imports") if isinstance(value, Mapping) and not isinstance(value, Lazy) else None
-    if not isinstance(imports, list | tuple):
+    imports = value.get("imports", ()) if isinstance(value, Mapping) and not isinstance(value, Lazy) else ()
+    if not isinstance(imports, list | tuple | Lazy):
+        raise ShapeError("`imports' of an aspect should be a list", path=("imports",))
+    if isinstance(imports, Lazy) or not imports:
         return value, []
     files = [str(item) for item in imports if isinstance(item, str | PurePath) and str(item).endswith(".nix")]
     taken = {*files, *imported(value)}

@@ -44,7 +44,7 @@ def evaluate_fleet(root: Path, sources: Sequence[Source], places: Places, *, is_
     """
     errors: list[ClanpyError] = []
     spoiled: set[Path_] = set()
-    reports = [Report(partial(places.in_file, source.file)) for source in sources]
+    reports = [Report(partial(places.in_file, s.file), is_data=s.module is None) for s in sources]
     modules = [_module(source, report) for source, report in zip(sources, reports, strict=True)]
     translator = Translator(root, places)
     result = evaluate([MODULE, *modules], special_args={"root": root})

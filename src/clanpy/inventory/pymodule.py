@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from clanpy.errors import ClanpyError, Place
 from clanpy.inventory.errors import PythonModuleError
 from clanpy.inventory.sources import check_plain
-from clanpy.modules.errors import ModuleError
+from clanpy.modules.calls import place_of
+from clanpy.modules.errors import ComputationError, ModuleError
 from clanpy.modules.priority import Wrapper
 
 
@@ -82,7 +83,7 @@ def run_module(root: Path, path: Path, file: str, text: str) -> Written:
         raise
     except ModuleError as error:
         raise PythonModuleError(f"the module raises {error.message}", place=Place(file)) from error
-    except Exception as error:  # whatever a user's module raises is a fact about that module
+    except (Exception, SystemExit) as error:  # whatever a user's module raises is a fact about that module
         raise _raised(path, file, error) from error
     module = _module(namespace)
     if module is not None and given is None:
@@ -107,7 +108,12 @@ class Rewritten:
         self.__signature__ = inspect.signature(function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.change(self.func(*args, **kwargs))
+        try:
+            return self.change(self.func(*args, **kwargs))
+        except SystemExit as error:  # it would end clanpy itself
+            raise ComputationError(
+                f"`{self.__name__}' raised SystemExit: {error}", place=place_of(self.func)
+            ) from error
 
 
 def changed(module: Any, change: Callable[[Any], Any], folder: Path, wrap: Callable[[Any], Any]) -> Any:
@@ -121,7 +127,9 @@ def changed(module: Any, change: Callable[[Any], Any], folder: Path, wrap: Calla
         return wrap(change(module))
     if not isinstance(module, Mapping):
         return module
-    imports = [_absolute(item, folder) for item in module.get("imports", ())]
+    imports = module.get("imports", ())
+    if isinstance(imports, list | tuple):  # anything else is told of by the module system
+        imports = [_absolute(item, folder) for item in imports]
     if "config" in module or "options" in module:
         return {**module, "imports": imports, "config": wrap(change(module.get("config", {})))}
     structure = {"disabled_modules", "freeform_type", "key"} & module.keys()
@@ -133,7 +141,7 @@ def _absolute(item: Any, folder: Path) -> Any:
     return str(folder / item) if isinstance(item, str | Path) else item
 
 
-def _raised(path: Path, file: str, error: Exception) -> PythonModuleError:
+def _raised(path: Path, file: str, error: BaseException) -> PythonModuleError:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     place = Place(file, frames[-1].lineno, (frames[-1].colno or 0) + 1) if frames else Place(file)

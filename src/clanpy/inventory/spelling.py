@@ -80,9 +80,10 @@ class Level:
 
 @dataclass(slots=True)
 class Report:
-    """Collects what is wrong with one file. `place` finds a path in it."""
+    """Collects what is wrong with one file. `place` finds a path in it; in data, the module system's own options can't be set."""
 
     place: Callable[[Path_], Place]
+    is_data: bool = True
     errors: list[ClanpyError] = field(default_factory=list)
     spoiled: set[Path_] = field(default_factory=set)
 
@@ -142,11 +143,15 @@ def _entries(value: dict[str, Any], path: Path_, report: Report, each: Level) ->
     return {name: item for name, item in found.items() if item is not DROPPED}
 
 
-def _fields(value: dict[str, Any], path: Path_, report: Report, level: Level) -> dict[str, Any]:
+def _fields(value: dict[Any, Any], path: Path_, report: Report, level: Level) -> dict[str, Any]:
     found: dict[str, Any] = {}
     fields = level.fields
     for written, item in value.items():
         if item is None:
+            continue
+        if not isinstance(written, str) or (written == "_module" and report.is_data):
+            message = f"unknown key {written!r}" + (f" in '{dotted(path)}'" if path else "")
+            report.errors.append(UnknownKeyError(message, place=report.place((*path, str(written)))))
             continue
         key = written if written in fields else _known(written, level)
         if key in found:

@@ -34,6 +34,7 @@ from clanpy.modules.types.structure import Entries, ListOf
 
 _TYPE_NAMES = {dict: "a table", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 _PLACE = re.compile(r"\((\S+?):(\d+)(?::(\d+))?\)")
+_OWN = re.compile(rf"'{re.escape(__file__.rpartition('/')[0])}/schema\.py[:\d]*'")
 _MISSING = {
     "class": 'write `class = "nixos" or "darwin"`',
     "system": 'write `system = "x86_64-linux" or "aarch64-darwin"`',
@@ -171,6 +172,10 @@ class Translator:
     def _other(self, error: ModuleError) -> ClanpyError:
         kind = next((ours for theirs, ours in _CODES if isinstance(error, theirs)), PythonModuleError)
         place = self.place(error.place, error.path) or self._in_cycle(error)
+        if place is not None and place.file.startswith(
+            "/"
+        ):  # in clanpy itself: what the fleet's file does to it is meant
+            place = self._mentioned(error)
         if place is None and error.path:
             place = self.places.find(error.path)
         return kind(
@@ -189,9 +194,14 @@ class Translator:
                 return self.place(module_errors.Place(found[1], int(found[2]), column))
         return None
 
+    def _mentioned(self, error: ModuleError) -> Place | None:
+        """The first place in the fleet that the message names."""
+        found = re.search(r"'([^/'][^':]*):(\d+)(?::(\d+))?'", self.own_words(error.message))
+        return None if found is None else Place(found[1], int(found[2]), None if found[3] is None else int(found[3]))
+
     def own_words(self, text: str) -> str:
         """A text with our quotes, and with paths that begin at the fleet's folder."""
-        return _plain_quotes(text).replace(f"{self.root}/", "")
+        return _OWN.sub("clanpy's schema", _plain_quotes(text).replace(f"{self.root}/", ""))
 
 
 def _sentence(error: ModuleError) -> str:
