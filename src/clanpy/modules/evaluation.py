@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from clanpy.modules.calls import HERE, call
@@ -32,9 +32,10 @@ class Program:
     Attributes:
         deep: the configuration of modules that others import, in merge order; it comes before what is added later.
         top: the configuration of the modules that were given, in merge order; it comes after.
+        static_known: all that these modules define is known to have an option.
     """
 
-    __slots__ = ("collected", "deep", "notices", "problems", "top", "tree")
+    __slots__ = ("collected", "deep", "notices", "problems", "static_known", "top", "tree")
 
     def __init__(self, collected: Collected, tree: Group) -> None:
         self.collected = collected
@@ -45,10 +46,12 @@ class Program:
         self.deep = [m for m in defining if id(m) not in roots]
         self.top = [m for m in defining if id(m) in roots]
         self.notices = [n for m in merged for n in m.notices]
+        self.static_known = False
         self.problems = [p for m in merged for p in m.problems]
 
-    def shareable(self) -> Program:
+    def shareable(self, *, static_known: bool) -> Program:
         """The same for many evaluations: sources belong to none of them."""
+        self.static_known = static_known
         for module in self.collected.modules:
             module.source = module.source.bound(None, ())
         return self
@@ -350,7 +353,11 @@ class Evaluation:
 
     def _is_simple(self) -> bool:
         """True when it can be told at once that every definition has an option."""
-        return not self.program.problems and is_known(self.program.tree, self.level)
+        program = self.program
+        if program.problems:
+            return False
+        level = self.own if program.static_known else self.level
+        return is_known(program.tree, [mapping for mapping, _ in level])
 
     @property
     def freeform(self) -> Any:
@@ -497,22 +504,21 @@ class Pending:
         return repr(self._now()) if self._evaluation.ready(self._which) else f"<{self._which}, not yet known>"
 
 
-def is_known(group: Group, level: Level) -> bool:
+def is_known(group: Group, mappings: Iterable[Mapping[str, Any]]) -> bool:
     """Whether all definitions have an option, as far as that can be told from plain mappings."""
-    known = group.children
-    for mapping, _ in level:
+    pending = [(group, mapping) for mapping in mappings]
+    while pending:
+        group, mapping = pending.pop()
+        known = group.children
         if not mapping.keys() <= known.keys():
             return False
         for name in group.groups:
             if name in mapping:
-                inner = mapping[name]
-                child = known[name]
-                if (
-                    inner.__class__ is not dict
-                    or child.__class__ is not Group
-                    or not is_known(child, [(inner, BUILT_IN)])
-                ):
+                inner: Any = mapping[name]
+                child: Any = known[name]
+                if inner.__class__ is not dict:
                     return False
+                pending.append((child, inner))
     return True
 
 

@@ -157,7 +157,8 @@ def misplaced(d: Def, defs: list[Def], path: Path) -> WrapperError:
             )
             if value is d.value:
                 return wrapper_error(outer, value, given, path)
-    return wrapper_error(d.value, d.value, d, path)
+    # Only mk_definition is taken off together with conditions, so it was around this one.
+    return wrapper_error(Definition(d.source, d.value), d.value, d, path)
 
 
 def unset(path: Path) -> UnsetOptionError:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from clanpy.modules.types.base import Type
 
 
-_DATA = frozenset({list, dict})
+_DATA: frozenset[type] = frozenset({list, dict})
 
 Visible = bool | Literal["shallow", "transparent"]
 

@@ -158,10 +158,10 @@ def not_a_module(value: Any, source: Source, *, what: str | None = None, hint: s
 
 
 def _structured(value: Mapping[str, Any], source: Source, key: str) -> Module:
+    module = _begin(value, source, key, _get(value, "file"), _get(value, "class"))
     bad = [k for k in value if k not in _STRUCTURED]
     if bad:
-        raise _mixed(bad, source)
-    module = _begin(value, source, key, _get(value, "file"), _get(value, "class"))
+        raise _mixed(bad, module.source)
     module.options = value.get("options", {})
     module.config = _with_extras(value.get("config", {}), value, with_meta=True)
     return module

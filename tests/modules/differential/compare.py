@@ -14,8 +14,7 @@ from typing import Any
 
 from clanpy.modules import DeclarationError, ModuleError, WrapperError
 from clanpy.modules.errors import flat
-
-from . import interpret
+from modules.differential import interpret
 
 
 HERE = Path(__file__).resolve().parent

@@ -11,6 +11,22 @@ from hypothesis import strategies as st
 
 WORDS = ["a", "b", "c", "d"]
 STRINGS = ["x", "y", "z", "", "one two", "3", "/etc", "yy"]
+ATOM_TYPES = [
+    *("int", "str", "bool", "enum", "lines", "float", "number", "between", "port", "positive", "unsigned"),
+    *("commas", "separated", "nonEmptyStr", "strMatching", "boolByOr", "path", "str", "int", "bool"),
+]
+OTHER_TYPES = [
+    *("listOf", "attrsOf", "nullOr", "lazyAttrsOf", "submodule", "either", "unique", "anything", "raw"),
+    *("nonEmptyListOf", "coercedTo", "unspecified", "attrTag", "submodule", "listOf", "attrsOf", "submoduleWith"),
+]
+Kind = list[Any]
+COERCIONS: list[Kind] = [
+    ["coercedTo", ["int"], "toString", ["str"]],
+    ["coercedTo", ["str"], "length", ["int"]],
+    ["coercedTo", ["str"], "listify", ["listOf", ["str"]]],
+    ["coercedTo", ["int"], "wrap", ["attrsOf", ["int"]]],
+    ["coercedTo", ["bool"], "toString", ["lines"]],
+]
 FUNCTIONS_BY_TYPE = {"int": "toString", "str": "length"}
 
 
@@ -30,60 +46,36 @@ class Maker:
 
     # Types
 
-    def atom_type(self) -> list[Any]:
-        name = self.one(
-            ["int", "str", "bool", "enum", "lines", "float", "number", "between", "port", "positive", "unsigned"]
-            + ["commas", "separated", "nonEmptyStr", "strMatching", "boolByOr", "path", "str", "int", "bool"]
-        )
-        match name:
-            case "enum":
-                return ["enum", [self.one(["x", "y", "z", 1, 2]) for _ in range(self.some(1, 3))]]
-            case "between":
-                low = self.some(-3, 3)
-                return ["between", low, low + self.some(0, 5)]
-            case "separated":
-                return ["separated", self.one([" ", ";", ""])]
-            case "strMatching":
-                return ["strMatching", self.one(["[a-z]+", "x?y*", "[0-9]"])]
-        return [name]
+    def atom_type(self) -> Kind:
+        name = self.one(ATOM_TYPES)
+        low = self.some(-3, 3)
+        parameters: dict[str, list[Any]] = {
+            "enum": [[self.one(["x", "y", "z", 1, 2]) for _ in range(self.some(1, 3))]],
+            "between": [low, low + self.some(0, 5)],
+            "separated": [self.one([" ", ";", ""])],
+            "strMatching": [self.one(["[a-z]+", "x?y*", "[0-9]"])],
+        }
+        return [name, *parameters.get(name, [])]
 
-    def type_(self, depth: int) -> list[Any]:
+    def type_(self, depth: int) -> Kind:
         if depth <= 0 or self.chance(45):
             return self.atom_type()
-        name = self.one(
-            ["listOf", "attrsOf", "nullOr", "lazyAttrsOf", "submodule", "either", "unique", "anything", "raw"]
-            + [
-                "nonEmptyListOf",
-                "coercedTo",
-                "unspecified",
-                "attrTag",
-                "submodule",
-                "listOf",
-                "attrsOf",
-                "submoduleWith",
-            ]
-        )
-        match name:
-            case "anything" | "raw" | "unspecified":
-                return [name]
-            case "either":
-                return ["either", self.type_(depth - 1), self.type_(depth - 1)]
-            case "coercedTo":
-                return self.one(
-                    [
-                        ["coercedTo", ["int"], "toString", ["str"]],
-                        ["coercedTo", ["str"], "length", ["int"]],
-                        ["coercedTo", ["str"], "listify", ["listOf", ["str"]]],
-                        ["coercedTo", ["int"], "wrap", ["attrsOf", ["int"]]],
-                        ["coercedTo", ["bool"], "toString", ["lines"]],
-                    ]
-                )
-            case "attrTag":
-                return ["attrTag", {n: {"option": {"type": self.type_(depth - 1)}} for n in self.names(1, 3)}]
-            case "submodule" | "submoduleWith":
-                modules = [self.module(depth - 1, top=False) for _ in range(self.some(1, 2))]
-                return [name, modules]
-        return [name, self.type_(depth - 1)]
+        name = self.one(OTHER_TYPES)
+        if name in {"anything", "raw", "unspecified"}:
+            return [name]
+        if name == "either":
+            return ["either", self.type_(depth - 1), self.type_(depth - 1)]
+        if name == "coercedTo":
+            found: Kind = self.one(COERCIONS)
+            return found
+        return [name, self.inner_of(name, depth - 1)]
+
+    def inner_of(self, name: str, depth: int) -> Any:
+        if name == "attrTag":
+            return {n: {"option": {"type": self.type_(depth)}} for n in self.names(1, 3)}
+        if name in {"submodule", "submoduleWith"}:
+            return [self.module(depth, top=False) for _ in range(self.some(1, 2))]
+        return self.type_(depth)
 
     def names(self, low: int, high: int) -> list[str]:
         count = self.some(low, high)
@@ -93,65 +85,56 @@ class Maker:
     # Values
 
     def junk(self, depth: int) -> Any:
-        match self.some(0, 9 if depth > 0 else 6):
-            case 0:
-                return {"v": self.some(-2, 6)}
-            case 1:
-                return {"v": self.one(STRINGS)}
-            case 2:
-                return {"v": self.chance(50)}
-            case 3:
-                return {"v": None}
-            case 4:
-                return {"v": self.some(-2, 6) + 0.5}
-            case 5:
-                return {"list": []}
-            case 6:
-                return {"set": {}}
-            case 7 | 8:
-                return {"set": {n: self.junk(depth - 1) for n in self.names(1, 2)}}
+        which = self.some(0, 9 if depth > 0 else 6)
+        flat: list[Any] = [self.some(-2, 6), self.one(STRINGS), self.chance(50), None, self.some(-2, 6) + 0.5]
+        if which < len(flat):
+            return {"v": flat[which]}
+        if which <= 6:
+            return {"list": []} if which == 5 else {"set": {}}
+        if which <= 8:
+            return {"set": {n: self.junk(depth - 1) for n in self.names(1, 2)}}
         return {"list": [self.junk(depth - 1) for _ in range(self.some(1, 2))]}
 
-    def plain(self, kind: list[Any], depth: int) -> Any:  # noqa: C901, PLR0911  # one for each type
+    def plain(self, kind: Kind, depth: int) -> Any:
         """A value that mostly fits the type."""
         if self.chance(8):
             return self.junk(1)
         if self.may_refer and self.chance(10):
             return {"ref": self.one([path for path, _ in self.refs])}
-        name = kind[0]
-        match name:
+        atom = self.atom(kind)
+        return self.composite(kind, depth) if atom is None else {"v": atom[0]}
+
+    def atom(self, kind: Kind) -> list[Any] | None:
+        match kind[0]:
             case "int" | "unsigned" | "positive" | "port" | "between":
-                return {"v": self.some(-1, 4)}
-            case "float":
-                return {"v": self.some(0, 3) + 0.5}
-            case "number":
-                return {"v": self.some(0, 1) + self.one([0, 0.5])}
+                return [self.some(-1, 4)]
+            case "float" | "number":
+                return [self.some(0, 3) + (0.5 if kind[0] == "float" else self.one([0, 0.5]))]
             case "bool" | "boolByOr":
-                return {"v": self.chance(50)}
+                return [self.chance(50)]
             case "enum":
-                return {"v": self.one([*kind[1], "z"])}
+                return [self.one([*kind[1], "z"])]
             case "str" | "lines" | "commas" | "separated" | "nonEmptyStr" | "strMatching" | "path":
-                return {"v": self.one(STRINGS)}
+                return [self.one(STRINGS)]
+        return None
+
+    def composite(self, kind: Kind, depth: int) -> Any:
+        match kind[0]:
             case "listOf" | "nonEmptyListOf":
-                return {"list": [self.value(kind[1], depth - 1, inside=True) for _ in range(self.some(0, 3))]}
+                return {"list": [self.value(kind[1], depth - 1) for _ in range(self.some(0, 3))]}
             case "attrsOf" | "lazyAttrsOf":
-                return {"set": {n: self.value(kind[1], depth - 1, inside=True) for n in self.names(0, 3)}}
-            case "nullOr":
-                return {"v": None} if self.chance(25) else self.plain(kind[1], depth)
-            case "unique":
-                return self.plain(kind[1], depth)
-            case "either":
-                return self.plain(kind[self.some(1, 2)], depth)
-            case "coercedTo":
-                return self.plain(kind[1] if self.chance(50) else kind[3], depth)
+                return {"set": {n: self.value(kind[1], depth - 1) for n in self.names(0, 3)}}
             case "attrTag":
                 tag = self.one(list(kind[1]))
-                return {"set": {tag: self.value(kind[1][tag]["option"]["type"], depth - 1, inside=True)}}
+                return {"set": {tag: self.value(kind[1][tag]["option"]["type"], depth - 1)}}
             case "submodule" | "submoduleWith":
                 return self.config_for(self.declared(kind[1]), depth - 1)
-        return self.junk(2)
+            case "nullOr" if self.chance(25):
+                return {"v": None}
+        parts = [kind[1], kind[3]] if kind[0] == "coercedTo" else kind[1:]
+        return self.junk(2) if kind[0] in {"anything", "raw", "unspecified"} else self.plain(self.one(parts), depth)
 
-    def value(self, kind: list[Any], depth: int, *, inside: bool = False) -> Any:
+    def value(self, kind: Kind, depth: int) -> Any:
         """A value in wrappers, mostly nested as they may be."""
         made = self.plain(kind, depth)
         if self.chance(15) and not is_module(kind):
@@ -163,7 +146,7 @@ class Maker:
         if self.chance(15):
             made = {"if": [self.condition(), made]}
         if self.chance(8):
-            others = [self.value(kind, depth - 1, inside=inside) for _ in range(self.some(0, 1))]
+            others = [self.value(kind, depth - 1) for _ in range(self.some(0, 1))]
             made = {"merge": [made, *others]}
         if self.chance(2) and not is_module(kind):
             made = {"order": [500, made]}
@@ -171,7 +154,7 @@ class Maker:
             made = {"override": [50, made]}
         return made
 
-    refs: list[tuple[list[str], list[Any]]] = []  # noqa: RUF012  # replaced for each case
+    refs: list[tuple[list[str], Kind]] = []  # noqa: RUF012  # replaced for each case
     may_refer = False
 
     def condition(self) -> Any:
@@ -258,7 +241,7 @@ class Maker:
         made: dict[str, Any] = {"file": f"m{self.files}", "structured": self.chance(50), "function": self.chance(50)}
         self.may_refer = made["function"]
         made["config"] = self.config_for(tree, depth)
-        if not set(made["config"]) == {"set"}:
+        if set(made["config"]) != {"set"}:
             made["structured"] = True
         self.may_refer = False
         if self.chance(20):
@@ -278,7 +261,7 @@ class Maker:
                 {**declaring[0], "config": {"set": {}}, "file": "again"} if self.chance(50) else declaring[0]
             )
         # Conditions may read these: nothing in their own definitions is conditional on anything else.
-        base = {
+        base: dict[str, Any] = {
             "file": "base",
             "structured": True,
             "function": False,
@@ -319,7 +302,7 @@ def refined(described: Any) -> bool:
     return False
 
 
-def is_module(kind: list[Any]) -> bool:
+def is_module(kind: Kind) -> bool:
     """Whether a definition is a module: an order or a file around one breaks in Nix, by an accident that is not copied."""
     if kind[0] in {"nullOr", "unique", "either", "coercedTo"}:
         return any(is_module(inner) for inner in kind[1:] if isinstance(inner, list))

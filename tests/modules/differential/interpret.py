@@ -58,34 +58,28 @@ AROUND: dict[str, Any] = {
 }
 
 
+WITH: dict[str, Any] = {
+    "between": t.ints.between,
+    "separated": t.separated_string,
+    "strMatching": t.str_matching,
+    "enum": t.enum,
+    "either": lambda left, right: t.either(mk_type(left), mk_type(right)),
+    "coercedTo": lambda source, name, target: t.coerced_to(mk_type(source), FUNCTIONS[name], mk_type(target)),
+    "attrTag": lambda tags: t.attr_tag({n: mk_tree(o) for n, o in tags.items()}),
+    "submodule": lambda modules: t.submodule([mk_module(m) for m in modules]),
+    "submoduleWith": lambda modules: t.submodule_with(modules=[mk_module(m) for m in modules]),
+}
+
+
 def mk_type(described: Any) -> t.Type:
     name, *args = described
     if name in PLAIN:
-        found: t.Type = PLAIN[name]
-        return found
-    if name in AROUND:
-        made: t.Type = AROUND[name](mk_type(args[0]))
-        return made
-    match name:
-        case "between":
-            return t.ints.between(args[0], args[1])
-        case "separated":
-            return t.separated_string(args[0])
-        case "strMatching":
-            return t.str_matching(args[0])
-        case "enum":
-            return t.enum(args[0])
-        case "either":
-            return t.either(mk_type(args[0]), mk_type(args[1]))
-        case "coercedTo":
-            return t.coerced_to(mk_type(args[0]), FUNCTIONS[args[1]], mk_type(args[2]))
-        case "attrTag":
-            return t.attr_tag({n: mk_tree(o) for n, o in args[0].items()})
-        case "submodule":
-            return t.submodule([mk_module(m) for m in args[0]])
-        case "submoduleWith":
-            return t.submodule_with(modules=[mk_module(m) for m in args[0]])
-    raise AssertionError(name)
+        made: t.Type = PLAIN[name]
+    elif name in AROUND:
+        made = AROUND[name](mk_type(args[0]))
+    else:
+        made = WITH[name](*args)
+    return made
 
 
 def mk_tree(tree: Any) -> Any:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from clanpy.modules.context import Context
 from clanpy.modules.errors import ModuleError, raise_all
 from clanpy.modules.lazy import Lazy
-from clanpy.modules.mapping import LazyMapping
+from clanpy.modules.mapping import LazyMapping, cycle
 from clanpy.modules.merge import MISSING, checked_merge, final, mismatch, unset
 from clanpy.modules.priority import UNWRAPPED, Wrapper
 from clanpy.modules.show import show_path
 from clanpy.modules.sources import Def, Path, Source
+from clanpy.modules.stack import frames, guarded
 from clanpy.modules.types.base import Type
 
 
@@ -91,6 +92,10 @@ def list_of(elem: Type) -> Type:
     return ListOf(elem)
 
 
+# As the name of an entry: all of them, while it is found out which there are.
+_ITSELF: Final = "\0"
+
+
 class Entries(LazyMapping):
     """The value of an attrs_of: each entry is merged when it is looked at.
 
@@ -98,7 +103,7 @@ class Entries(LazyMapping):
     condition does not exist (it does when `lazy`).
     """
 
-    __slots__ = ("_defs", "_elem", "_gathered", "_lazy", "_single")
+    __slots__ = ("_defs", "_elem", "_gathered", "_gathering", "_lazy", "_single")
 
     def __init__(self, context: Context, path: Path, elem: Type, defs: list[Def], *, lazy: bool) -> None:
         super().__init__(context, path)
@@ -107,6 +112,7 @@ class Entries(LazyMapping):
         self._lazy = lazy
         self._single = self._plain(defs[0].value) if len(defs) == 1 else None
         self._gathered: dict[str, list[Def]] | None = None
+        self._gathering = False
 
     def _plain(self, value: Any) -> dict[str, Any] | None:
         plain = value.__class__ is dict and all(
@@ -116,14 +122,30 @@ class Entries(LazyMapping):
 
     def _all(self) -> dict[str, list[Def]]:
         if self._gathered is None:
-            found: dict[str, list[Def]] = {}
-            for d in self._defs:
-                for key in d.value:
-                    if not isinstance(key, str):
-                        raise mismatch(self._elem, self._loc, [d], f": its name {key!r} is no string")
-                    found.setdefault(key, []).append(Def(d.value[key], d.source))
-            self._gathered = found if self._lazy else {k: v for k, v in found.items() if self._defined(k, v)}
+            return guarded(self._gather)
         return self._gathered
+
+    def _gather(self) -> dict[str, list[Def]]:
+        if self._gathering:
+            raise cycle(self, _ITSELF)
+        self._gathering = True
+        frames().append((self, _ITSELF))
+        try:
+            found = self._by_name()
+            self._gathered = found if self._lazy else {k: v for k, v in found.items() if self._defined(k, v)}
+        finally:
+            frames().pop()
+            self._gathering = False
+        return self._gathered
+
+    def _by_name(self) -> dict[str, list[Def]]:
+        found: dict[str, list[Def]] = {}
+        for d in self._defs:
+            for key in d.value:
+                if not isinstance(key, str):
+                    raise mismatch(self._elem, self._loc, [d], f": its name {key!r} is no string")
+                found.setdefault(key, []).append(Def(d.value[key], d.source))
+        return found
 
     def _defined(self, name: str, defs: list[Def]) -> bool:
         if any(d.value.__class__ in UNWRAPPED for d in defs):
@@ -164,6 +186,8 @@ class Entries(LazyMapping):
         return self._elem
 
     def described_(self, name: str) -> str:
+        if name == _ITSELF:
+            return f"{show_path(self._loc)} ({self._defs[0].place(self._loc)})"
         path = (*self._loc, name)
         defs = self.definitions_(name)
         computed = [d for d in defs if d.value.__class__ not in UNWRAPPED] or defs

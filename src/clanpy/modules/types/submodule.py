@@ -73,13 +73,9 @@ class Submodule(Type):
         if value.__class__ is not dict or not self.shorthand:
             return MISSING
         shared = self.shared()
-        if (
-            shared is None
-            or shared.notices
-            or shared.problems
-            or "_module" in value
-            or not is_known(shared.tree, [(value, source)])
-        ):
+        if shared is None or not shared.static_known or shared.notices or shared.problems:
+            return MISSING
+        if "_module" in value or not is_known(shared.tree, [value]):
             return MISSING
         return self._instance(context, (*path, name), shared, [(value, source)]).config
 
@@ -127,11 +123,17 @@ class Submodule(Type):
             self._tried = True
             if all_static(self.given):
                 try:
-                    self._program = self._evaluate(Context(), (), self.given, None, []).program.shareable()
+                    self._program = self._prepared()
                 except ModuleError:
                     # Found again, with the full path, by the evaluation that needs it.
                     self._program = None
         return self._program
+
+    def _prepared(self) -> Program:
+        from clanpy.modules.unmatched import unmatched  # noqa: PLC0415  # which looks at evaluations
+
+        alone = self._evaluate(Context(), (), self.given, None, [])
+        return alone.program.shareable(static_known=not unmatched(alone))
 
     def documented(self) -> Evaluation:
         """The evaluation without definitions, for documentation: unknown options don't matter in it."""
