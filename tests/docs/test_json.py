@@ -80,6 +80,9 @@ def printed(*arguments: str, stream: str = "stdout") -> Any:
     [
         ("machines list", ("machines", "list")),
         ("inventory show", ("inventory", "show")),
+        ("inventory explain", ("inventory", "explain", "machines.cinnabar.tags")),
+        ("inventory options", ("inventory", "options")),
+        ("modules list", ("modules", "list")),
         ("check", ("check",)),
         ("explain", ("explain",)),
         ("lab fault", ("lab", "fault")),

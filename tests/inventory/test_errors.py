@@ -53,7 +53,7 @@ MISTAKES = [
         "Python that is none", TWO, "CP0112", "no Python", "def fleet(", None, "modules/x.py", {"modules/x.py": "def fleet(\n"}
     ),
     Mistake(
-        "Python without a fleet", TWO, "CP0112", "gives no 'fleet'", None, "fleet(ctx)", "modules/x.py", {"modules/x.py": "x = 1\n"}
+        "Python without a fleet", TWO, "CP0112", "gives no 'module' and no 'fleet'", None, "fleet(ctx)", "modules/x.py", {"modules/x.py": "x = 1\n"}
     ),
     Mistake(
         "Python with a function in its data",
@@ -138,7 +138,7 @@ MISTAKES = [
     Mistake("bad name of an aspect", TWO, "CP0123", "'a b'", None, None, "modules/nixos/a b.nix", {"modules/nixos/a b.nix": NIX}),
     Mistake("a sigil with company", META + ALPHA + 'description = { _force = "x", y = 1 }\n', "CP0124", "'_force' has to be the only key", "_force"),
     Mistake("a sigil without its number", META + ALPHA + 'description = { _override = "x" }\n', "CP0124", "takes a pair", "_override"),
-    Mistake("a sigil in an aspect", TWO + "[aspects.nixos.x]\na = { _order = 3 }\n", "CP0124", "takes a pair", "[aspects.nixos.x]"),
+    Mistake("a sigil in an aspect", TWO + "[aspects.nixos.x]\na = { _order = 3 }\n", "CP0124", "takes a pair", "a = {"),
     Mistake("unknown service", TWO + "[instances.shsd.roles.server]\n", "CP0801", "no service 'shsd'", "[instances.shsd.roles.server]", "'sshd'"),
     Mistake("unknown input", TWO + '[instances.sshd]\nmodule.input = "x"\n', "CP0801", "the input 'x'", "module.input", "built-in"),
     Mistake("own service that is built in", TWO + '[instances.sshd]\nmodule.input = "self"\n', "CP0801", "no service 'sshd' here", "module.input", "leave `module.input` out"),

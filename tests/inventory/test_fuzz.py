@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import tempfile
@@ -13,11 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clanpy.errors import ClanpyError
-from clanpy.inventory import check, resolve, show_fleet, show_host
+from clanpy.inventory import check, load, resolve, show_fleet, show_host
+from clanpy.inventory.explain import explain
 from clanpy.inventory.findings import Findings
 from support.fleets import REFERENCE, write
 
 
+REFERENCE_FLEET = load(REFERENCE)
 TEXT = (REFERENCE / "inventory.toml").read_text()
 PIECES = [
     "[", "]", "{", "}", "=", ".", ",", '"', "'", "#", "\n", "\\", "\0", "ä", "_force", "_override", "[[", "]]", "0x", "inf", "nan",
@@ -145,3 +149,16 @@ FLEETS = st.fixed_dictionaries(
 @given(FLEETS)
 def test_fleets_that_are_nearly_right_are_told(tree: dict[str, Any]) -> None:
     findings(tomlkit.dumps(tree))
+
+
+PATHS = st.lists(
+    KEYS | st.sampled_from(["cinnabar", "sshd", "machines", "<name>", "*", ""]) | st.text(max_size=4), max_size=6
+)
+
+
+@QUICK
+@given(PATHS)
+def test_any_path_is_explained_or_told_to_lead_nowhere(parts: list[str]) -> None:
+    path = ".".join(parts)
+    with contextlib.suppress(ClanpyError):
+        json.dumps(explain(REFERENCE_FLEET, path).to_dict())

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from clanpy.cli.complete import complete_machines
-from clanpy.cli.context import Json, new_app, open_fleet, print_json, settings, uses_colour
+from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines
+from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
 from clanpy.errors import UsageError
 
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
     from rich.tree import Tree
 
+    from clanpy.inventory.explain import Explained
     from clanpy.inventory.model import Fleet, HostConfig, Instance, Membership
     from clanpy.modules.deferred import DeferredModule
 
 app = new_app("Show what the fleet's files say.")
-_WIDE = 10_000  # what is not read on a screen is not wrapped
+_PLAIN = 100  # the priority of what is written without any
+_LONG = 200  # of a value on a screen
 
 
 @app.callback()
@@ -50,7 +49,7 @@ def show(
         if json:
             print_json(inventory.show_fleet(fleet))
         else:
-            _print(ctx, _fleet_view(fleet))
+            print_parts(ctx, _fleet_view(fleet))
         return
     chosen, *others = select(fleet, [machine])
     if others:
@@ -59,74 +58,95 @@ def show(
     if json:
         print_json(inventory.show_host(host, fleet.root))
     else:
-        _print(ctx, _host_view(host))
+        print_parts(ctx, _host_view(host))
 
 
-def _print(ctx: typer.Context, parts: Iterable[Any]) -> None:
-    console = _console(ctx)
-    for part in parts:
-        console.print(part)
+@app.command()
+def explain(
+    ctx: typer.Context,
+    path: Annotated[str, typer.Argument(help="A path as in TOML, such as machines.web.tags", show_default=False)],
+    *,
+    json: Json = False,
+) -> None:
+    """Say why something of the fleet is what it is: its value, every definition with its place, and what was dropped."""
+    from clanpy.inventory.explain import explain as explained  # noqa: PLC0415 - rooms are imported when a command runs
+
+    found = explained(open_fleet(ctx), path)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print_lines(_explanation(found))
 
 
-def _console(ctx: typer.Context) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - only for people
+@app.command()
+def schema() -> None:
+    """Print a JSON Schema of inventory.toml, for editors."""
+    from clanpy.inventory.reference import json_schema  # noqa: PLC0415 - rooms are imported when a command runs
 
-    colour = uses_colour(settings(ctx).colour, sys.stdout)
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-    return Console(file=sys.stdout, highlight=False, no_color=not colour, force_terminal=colour or None, width=width)
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - only for people
-
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+    print_json(json_schema())
 
 
-def _add(table: Table, *cells: str | None) -> None:
-    table.add_row(*(_plain(cell or "-") for cell in cells))
+@app.command()
+def options(*, json: Json = False) -> None:
+    """Print the reference of every option of the fleet, as Markdown."""
+    from clanpy.inventory import reference  # noqa: PLC0415 - rooms are imported when a command runs
+
+    found = reference.options()
+    if json:
+        print_json({"schema": "clanpy.options/1", "options": reference.option_rows(found)})
+    else:
+        print_lines([reference.option_reference(found)])
 
 
-def _tree(label: str) -> Tree:
-    from rich.tree import Tree  # noqa: PLC0415 - only for people
+def _explanation(found: Explained) -> Iterator[str]:
+    yield f"{found.path} = {_json(found.value)}"
+    if found.description:
+        yield f"  {found.description}"
+    if found.type:
+        yield f"  type: {found.type}"
+    for line in found.definitions:
+        where = line.place or "clanpy"
+        reason = "" if line.dropped is None else f"  (dropped: {line.dropped})"
+        priority = "" if line.priority == _PLAIN else f"  (priority {line.priority})"
+        yield f"  {'-' if line.dropped else '+'} {where}: {_json(line.value)}{reason or priority}"
+    if not found.definitions:
+        yield "  nobody says so: it is the default"
+    if found.problem:
+        yield f"  problem: {found.problem}"
 
-    return Tree(_plain(label), guide_style="dim")
 
+def _json(value: Any) -> str:
+    import json  # noqa: PLC0415 - only for people
 
-def _plain(text: str) -> Any:
-    """Text in which brackets mean nothing."""
-    from rich.text import Text  # noqa: PLC0415 - only for people
-
-    return Text(text)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
 
 
 def _fleet_view(fleet: Fleet) -> Iterator[Any]:
     meta = fleet.meta
-    yield _plain(f"{meta.name} ({meta.domain})" + (f": {meta.description}" if meta.description else ""))
+    yield plain(f"{meta.name} ({meta.domain})" + (f": {meta.description}" if meta.description else ""))
     yield ""
-    machines = _table("machine", "class", "system", "type", "target", "tags")
+    machines = new_table("machine", "class", "system", "type", "target", "tags")
     for machine in fleet.machines.values():
         host = machine.deploy.target_host
-        _add(machines, machine.name, machine.class_, machine.system, machine.type, host, " ".join(machine.tags))
+        add_row(machines, machine.name, machine.class_, machine.system, machine.type, host, " ".join(machine.tags))
     yield machines
     yield ""
-    users = _table("user", "name", "also called", "home")
+    users = new_table("user", "name", "also called", "home")
     for user in fleet.users.values():
-        _add(users, user.name, user.full_name, " ".join(user.aliases), " ".join(user.imports))
+        add_row(users, user.name, user.full_name, " ".join(user.aliases), " ".join(user.imports))
     yield users
     yield ""
-    tags = _table("tag", "machines", "imports")
+    tags = new_table("tag", "machines", "imports")
     for tag, members in fleet.tags.items():
         record = fleet.tag_records.get(tag)
-        _add(tags, tag, " ".join(members), " ".join(record.imports) if record else "")
+        add_row(tags, tag, " ".join(members), " ".join(record.imports) if record else "")
     yield tags
     yield ""
-    instances = _table("instance", "service", "role", "machines")
+    instances = new_table("instance", "service", "role", "machines")
     for instance in fleet.instances.values():
         for row in _instance_rows(fleet, instance):
-            _add(instances, *row)
+            add_row(instances, *row)
     yield instances
 
 
@@ -140,8 +160,8 @@ def _instance_rows(fleet: Fleet, instance: Instance) -> Iterator[tuple[str, str,
 
 def _host_view(host: HostConfig) -> Iterator[Any]:
     machine = host.machine
-    yield _plain(f"{machine.name}.{host.domain}" + (f": {machine.description}" if machine.description else ""))
-    facts = _table("", "")
+    yield plain(f"{machine.name}.{host.domain}" + (f": {machine.description}" if machine.description else ""))
+    facts = new_table("", "")
     facts.show_header = False
     for label, value in (
         ("class", machine.class_),
@@ -153,14 +173,14 @@ def _host_view(host: HostConfig) -> Iterator[Any]:
         ("built on", machine.deploy.build_host),
     ):
         if value:
-            facts.add_row(_plain(f"  {label}"), _plain(value))
+            facts.add_row(plain(f"  {label}"), plain(value))
     yield facts
     yield ""
     yield _memberships(host.memberships)
     yield ""
-    users = _table("account", "person", "home", "configuration of the home", "admin")
+    users = new_table("account", "person", "home", "configuration of the home", "admin")
     for user in host.users:
-        _add(users, user.account, user.user, user.home, user.home_manager, "yes" if user.admin else "no")
+        add_row(users, user.account, user.user, user.home, user.home_manager, "yes" if user.admin else "no")
     yield users
     yield ""
     yield _modules(f"modules of class {machine.class_}, in order", host.modules)
@@ -169,14 +189,14 @@ def _host_view(host: HostConfig) -> Iterator[Any]:
 
 
 def _memberships(parts: Iterable[Membership]) -> Tree:
-    tree = _tree("roles")
+    tree = new_tree("roles")
     for part in parts:
-        branch = tree.add(_plain(f"{part.instance}: {part.role} of {part.service}"))
+        branch = tree.add(plain(f"{part.instance}: {part.role} of {part.service}"))
         if part.note:
-            branch.add(_plain(part.note))
+            branch.add(plain(part.note))
         for path, origin in part.origins.items():
             if not origin.startswith("default of"):
-                branch.add(_plain(f"{path} = {_value(part.settings, path)}  ← {origin}"))
+                branch.add(plain(f"{path} = {_value(part.settings, path)}  ← {origin}"))
     return tree
 
 
@@ -191,7 +211,7 @@ def _value(found: Any, path: str) -> str:
 
 
 def _modules(label: str, modules: Iterable[DeferredModule]) -> Tree:
-    tree = _tree(label)
+    tree = new_tree(label)
     for module in modules:
-        tree.add(_plain(f"{module.key}  ← {module.origin}"))
+        tree.add(plain(f"{module.key}  ← {module.origin}"))
     return tree

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
     "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
+    "modules": Lazy("clanpy.cli.modules:app", "Show aspects: who writes them, who imports them"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
     "lab": Lazy("clanpy.cli.lab:app", "Start and stop disposable hosts on this computer"),

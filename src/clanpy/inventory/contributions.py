@@ -14,9 +14,9 @@ from clanpy.errors import ClanpyError
 from clanpy.inventory.errors import AliasClashError
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, Machine
+from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.pymodule import as_plain
 from clanpy.inventory.roles import Part, facts
-from clanpy.inventory.sigils import to_nix
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile, NixTemplate
 from clanpy.services import Account, Share
 from clanpy.services.errors import ServiceDeclarationError
@@ -31,17 +31,26 @@ def role_modules(fleet: Fleet, part: Part, class_: NixClass, errors: list[Clanpy
     if part.member is None:
         return
     member = part.member
-    where = ("instances", part.instance.name, "roles", part.role)
+    origin = ""
     for n, contribution in enumerate(part.service.roles[part.role].half(class_)):
         what = f"what role '{part.role}' contributes to {class_}"
         made = _asked(part.service.name, what, partial(contribution.content, part.folder, member), errors)
-        content = None if made is None else _checked(made, part.service.name, what, errors)
+        content = None if made is None else _checked(fleet, made, part.service.name, what, errors)
         if content is None:
             continue
         key = f"{class_}/{part.service.name}/{part.instance.name}/{part.role}"
-        place = place_text(fleet.where(*where))
-        origin = f"instance {part.instance.name}, role {part.role} of service {part.service.name}{place}"
+        origin = origin or _role_origin(fleet, part)
         yield DeferredModule(key if n == 0 else f"{key}/{n}", class_, content, origin)
+
+
+def _role_origin(fleet: Fleet, part: Part) -> str:
+    """Why a member has what its role contributes; the same for all members."""
+    known: dict[tuple[str, str], str] = fleet.memo.setdefault("origins of roles", {})
+    key = (part.instance.name, part.role)
+    if key not in known:
+        place = place_text(fleet.where("instances", part.instance.name, "roles", part.role))
+        known[key] = f"instance {part.instance.name}, role {part.role} of service {part.service.name}{place}"
+    return known[key]
 
 
 def shares(
@@ -59,7 +68,7 @@ def shares(
         share = Share(machine=facts(machine), domain=fleet.meta.domain, members=members)
         what = "what it contributes to a machine"
         data = _asked(name, what, partial(make, share), errors)
-        content = _checked(NixData(data), name, what, errors) if data else None
+        content = _checked(fleet, NixData(data), name, what, errors) if data else None
         if content is not None:
             yield DeferredModule(f"{machine.class_}/{name}", machine.class_, content, f"service {name}")
 
@@ -104,11 +113,14 @@ def _asked(service: str, what: str, call: Callable[[], T], errors: list[ClanpyEr
     return None
 
 
-def _checked(content: Content, service: str, what: str, errors: list[ClanpyError]) -> Content | None:
+def _checked(fleet: Fleet, content: Content, service: str, what: str, errors: list[ClanpyError]) -> Content | None:
     """A contribution that can be handed to Nix: data in Nix's encoding, files that are there. None when there is nothing."""
     if isinstance(content, NixData):
         return _encoded(content.value, service, what, errors)
-    if not content.path.is_file():
+    known: dict[Path, bool] = fleet.memo.setdefault("files", {})
+    if content.path not in known:
+        known[content.path] = content.path.is_file()
+    if not known[content.path]:
         message = f"the service '{service}' names the file '{content.path.name}', which is not in its folder"
         errors.append(ServiceDeclarationError(message))
         return None
@@ -118,7 +130,7 @@ def _checked(content: Content, service: str, what: str, errors: list[ClanpyError
 def _encoded(data: Mapping[str, Any], service: str, what: str, errors: list[ClanpyError]) -> NixData | None:
     try:
         plain = as_plain(data)
-        return NixData(to_nix(plain)) if plain else None
+        return nix_data(plain) if plain else None
     except (TypeError, ValueError) as error:
         errors.append(ServiceDeclarationError(f"the service '{service}' gives no plain data in {what}: {error}"))
         return None

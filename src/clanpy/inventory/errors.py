@@ -93,3 +93,15 @@ class SigilError(InventoryError):
     """A priority or order table (`_force`, `_default`, …) that is not written as one."""
 
     code = "CP0124"
+
+
+class CircularValueError(InventoryError):
+    """A value of the fleet depends on itself: modules that read what they define, or aspects that import each other."""
+
+    code = "CP0125"
+
+
+class ModuleNoticeError(InventoryError):
+    """What a module of the fleet has to say without stopping anything: an option that was renamed, say. Always a warning."""
+
+    code = "CP0126"

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clanpy.errors import ClanpyError, CombinedError
-from clanpy.inventory.errors import MachineFolderError
+from clanpy.errors import ClanpyError, CombinedError, Place
+from clanpy.inventory.aspects import Aspects
+from clanpy.inventory.errors import MachineFolderError, ModuleNoticeError
+from clanpy.inventory.evaluation import Evaluated
 from clanpy.inventory.hosts import Resolver
 from clanpy.inventory.loading import load_all
 from clanpy.inventory.model import Fleet, HostConfig, Instance
 from clanpy.inventory.references import role_members
 from clanpy.inventory.roles import Roles, unknown_role
+from clanpy.inventory.sources import INVENTORY
 from clanpy.services.declaration import Service
 from clanpy.services.errors import MemberLimitError
 
@@ -41,15 +44,33 @@ def check_fleet(root: Path) -> Findings:
     """Load a fleet, read its services and resolve every machine; gather all that is wrong."""
     loaded = load_all(root)
     fleet, errors = loaded.fleet, list(loaded.errors)
-    warnings: list[ClanpyError] = []
+    warnings: list[ClanpyError] = list(_notices(fleet))
     resolver = Resolver(fleet)
     errors.extend(_instances(resolver.roles))
+    errors.extend(_aspects(fleet))
     for name in fleet.machines:
         host, found = resolver.host(name)
         errors.extend(found)
         if not errors:
             warnings.extend(_bare(fleet, host, errors))
     return Findings(fleet, _sorted(errors), _sorted(warnings))
+
+
+def _notices(fleet: Fleet) -> Iterator[ClanpyError]:
+    """What modules have to say: options that were renamed, and the like."""
+    evaluated: Evaluated = fleet.memo["evaluated"]
+    if not evaluated.is_whole:
+        return
+    for said in evaluated.result.warnings:
+        yield ModuleNoticeError(evaluated.translator.own_words(said), place=Place(INVENTORY))
+
+
+def _aspects(fleet: Fleet) -> Iterator[ClanpyError]:
+    """What is wrong with aspects, whether somebody imports them or not."""
+    if isinstance(fleet.aspects, Aspects):
+        for key in fleet.aspects:
+            fleet.aspects[key]  # makes it
+            yield from fleet.aspects.errors.get(key, ())
 
 
 def _instances(roles: Roles) -> Iterator[ClanpyError]:

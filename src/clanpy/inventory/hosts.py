@@ -15,16 +15,18 @@ at its first place.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
+from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
+from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.roles import Part, Roles
-from clanpy.inventory.sigils import to_nix
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account
 
@@ -51,6 +53,8 @@ class Resolver:
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
         self.roles = Roles(fleet)
+        self._wrong: list[ClanpyError] = []
+        self._tagged: dict[tuple[str, NixClass], tuple[DeferredModule, ...]] = {}
 
     def host(self, name: str) -> tuple[HostConfig, list[ClanpyError]]:
         """One machine, and what is wrong with it."""
@@ -77,22 +81,38 @@ class Resolver:
             ),
             homes=dict(self._homes(found, parts, errors)),
         )
+        errors.extend(dict.fromkeys(self._wrong))
         return host, errors
 
     def _imported(self, machine: Machine) -> Iterator[DeferredModule]:
         for tag in machine.tags:
-            record = self.fleet.tag_records.get(tag)
-            for name in record.imports if record else ():
-                why = f"tag {tag}{place_text(self.fleet.where('tags', tag, 'imports', name))}"
-                yield from self._aspect(machine.class_, name, why)
+            yield from self._by_tag(tag, machine.class_)
         for name in machine.imports:
             place = self.fleet.where("machines", machine.name, "imports", name)
             yield from self._aspect(machine.class_, name, f"machine {machine.name}{place_text(place)}")
 
-    def _aspect(self, class_: NixClass, name: str, why: str) -> Iterator[DeferredModule]:
+    def _by_tag(self, tag: str, class_: NixClass) -> tuple[DeferredModule, ...]:
+        """What a tag imports: the same for all machines of a class."""
+        if (tag, class_) not in self._tagged:
+            record = self.fleet.tag_records.get(tag)
+            found: list[DeferredModule] = []
+            for name in record.imports if record else ():
+                why = f"tag {tag}{place_text(self.fleet.where('tags', tag, 'imports', name))}"
+                found.extend(self._aspect(class_, name, why))
+            self._tagged[tag, class_] = tuple(found)
+        return self._tagged[tag, class_]
+
+    def _aspect(self, class_: NixClass, name: str, why: str, above: tuple[str, ...] = ()) -> Iterator[DeferredModule]:
+        """An aspect's modules, those that it imports before its own. One that imports itself was told of when the fleet was loaded."""
         aspect = self.fleet.aspects.get((class_, name))
-        for module in aspect.modules if aspect else ():
+        if aspect is None or name in above:
+            return
+        for inner in aspect.imports:
+            yield from self._aspect(class_, inner, f"aspect {class_}.{name}, by {why}", (*above, name))
+        for module in aspect.modules:
             yield DeferredModule(module.key, module.class_, module.content, f"{module.origin}, by {why}")
+        if isinstance(self.fleet.aspects, Aspects):
+            self._wrong.extend(self.fleet.aspects.errors.get((class_, name), ()))
 
     def _contributions(
         self, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]
@@ -125,10 +145,14 @@ class Resolver:
 def machine_files(fleet: Fleet, machine: Machine, errors: list[ClanpyError]) -> Iterator[DeferredModule]:
     """The modules in a machine's own folder, of those that clanpy looks for."""
     folder = fleet.root / "machines" / machine.name
+    try:
+        there = set(os.listdir(folder))  # noqa: PTH208 - names are enough, and a thousand machines have a folder each
+    except OSError:
+        return
     for file in MACHINE_FILES:
-        path = folder / file
-        if not path.is_file():
+        if file not in there or not (folder / file).is_file():
             continue
+        path = folder / file
         where = f"machines/{machine.name}/{file}"
         key = f"{machine.class_}/machine/{path.stem}"
         if path.suffix == ".nix":
@@ -150,12 +174,12 @@ def _machine_module(machine: Machine) -> DeferredModule:
     if machine.class_ == "darwin" and machine.primary_user is not None:
         data["system"] = {"primaryUser": {"_default": machine.primary_user}}
     origin = f"the inventory's entry of {machine.name}"
-    return DeferredModule(f"{machine.class_}/machine", machine.class_, NixData(to_nix(data)), origin)
+    return DeferredModule(f"{machine.class_}/machine", machine.class_, nix_data(data), origin)
 
 
 def _home_module(account: Account) -> DeferredModule:
     data = {"home": {"username": {"_default": account.account}, "homeDirectory": {"_default": account.home}}}
-    return DeferredModule("home/account", "home", NixData(to_nix(data)), f"the account {account.account}")
+    return DeferredModule("home/account", "home", nix_data(data), f"the account {account.account}")
 
 
 def _host_user(account: Account) -> HostUser:

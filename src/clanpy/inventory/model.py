@@ -70,11 +70,15 @@ class User:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """What the fleet says about a tag itself. `imports` are aspects for every machine that carries it."""
+    """What the fleet says about a tag itself. `imports` are aspects for every machine that carries it.
+
+    `machines` are those that it names.
+    """
 
     name: str
     description: str | None = None
     imports: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,12 +104,13 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aspect:
-    """A named piece of configuration of one class, in however many files it is written."""
+    """A named piece of configuration of one class, in however many files it is written. `imports` are other aspects of the class."""
 
     name: str
     class_: NixClass
     modules: tuple[DeferredModule, ...]
     files: tuple[Path, ...]
+    imports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

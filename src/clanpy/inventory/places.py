@@ -7,8 +7,8 @@ tree-sitter (imported then), its table headers are indexed, and the path is foll
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import Place
@@ -17,11 +17,13 @@ from clanpy.inventory.sources import Source
 
 if TYPE_CHECKING:
     from clanpy.inventory.positions import PythonIndex, TomlIndex
+    from clanpy.modules.sources import Def
 
 Path_ = tuple[str, ...]
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
+@lru_cache(maxsize=8192)
 def snake(key: str) -> str:
     """Clan's spelling of a key in ours: `targetHost` is `target_host`."""
     return _HUMP.sub(lambda match: f"_{match[1].lower()}", key) if not key.islower() else key
@@ -70,6 +72,11 @@ class Places:
         """The place of a path in one file, or the file alone when the path is not in it."""
         known = self._by_name.get(file)
         return known.place(path) if known is not None else Place(file)
+
+    def in_order(self, definitions: Iterable[Def]) -> list[Def]:
+        """Definitions in the order of the files that they are from."""
+        order = {file: n for n, file in enumerate(self._by_name)}
+        return sorted(definitions, key=lambda d: order.get(d.source.file, len(order)))
 
     def _writers(self, path: Path_) -> list[_File]:
         """The files that could write a path, in order: those of the whole fleet, and those of the machine it is about."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from tree_sitter import Language, Node, Parser
 from tree_sitter_toml import language
@@ -20,17 +21,21 @@ class TomlIndex:
 
     text: str
     _lines: list[bytes] = field(init=False)
+    _reader: _Reader = field(init=False)
 
     def __post_init__(self) -> None:
         self._lines = self.text.encode().splitlines()
+        self._reader = _Reader()
 
     def find(self, path: Path_) -> tuple[int, int] | None:
         """Line and column of the longest part of the path that is written here."""
         best: tuple[int, Node] | None = None
         for written, node in self._candidates(path):
-            found = _follow(written, node, path)
-            if found is not None and (best is None or found[0] > best[0]):
+            found = self._reader.follow(written, node, path)
+            if found is not None and (best is None or found[0] >= best[0]):
                 best = found
+                if best[0] == len(path):
+                    break
         return None if best is None else self._position(best[1])
 
     def _position(self, node: Node) -> tuple[int, int]:
@@ -38,13 +43,16 @@ class TomlIndex:
         return row + 1, len(self._lines[row][:column].decode("utf-8", "replace")) + 1
 
     def _candidates(self, path: Path_) -> Iterator[tuple[Path_, Node]]:
-        """The tables (their full name, their node) in which the path could be, the root among them."""
-        yield (), self._root
-        for length in range(1, len(path) + 1):
-            name = tuple(snake(part) for part in path[:length])
-            implied = [self._implied[name]] if name in self._implied else []
-            for node in self._headers.get(name, implied):
+        """The tables (their full name, their node) in which the path could be, the longest names first and the root last."""
+        wanted = tuple(map(snake, path))
+        for length in range(len(path), 0, -1):
+            name = wanted[:length]
+            nodes = self._headers.get(name)
+            if nodes is None:
+                nodes = [self._implied[name]] if name in self._implied else []
+            for node in reversed(nodes):
                 yield path[:length], node
+        yield (), self._root
 
     @cached_property
     def _root(self) -> Node:
@@ -69,56 +77,90 @@ class TomlIndex:
         return implied
 
 
-def _follow(written: Path_, node: Node, path: Path_) -> tuple[int, Node] | None:
-    """How far a path goes in a table, and the key (or element) where it ends."""
-    depth, here = len(written), node
-    shown: Node | None = node if written else None
-    while depth < len(path):
-        step = _step(here, path[depth:])
-        if step is None:
-            break
-        taken, shown, here = step
-        depth += taken
-    if shown is None:
-        return None
-    return depth, shown.named_children[0] if shown.type in {"table", "table_array_element"} else shown
+class _Pair(NamedTuple):
+    """A key with its value. `key` is the parts of its name."""
+
+    key: Path_
+    pair: Node
+    value: Node
 
 
-def _step(node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
-    """One key or element further: how many parts it took, the node to show, the value to go on in."""
-    if node.type == "array":
-        elements = [child for child in node.named_children if child.type != "comment"]
-        texts = [_text(child) if child.type == "string" else None for child in elements]
+class _Reader:
+    """Looks into tables and lists of one text, each of them once."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[int, dict[Path_, _Pair]] = {}
+        self._longest: dict[int, int] = {}
+        self._elements: dict[int, tuple[list[Node], dict[str, int]]] = {}
+
+    def follow(self, written: Path_, node: Node, path: Path_) -> tuple[int, Node] | None:
+        """How far a path goes in a table, and the key (or element) where it ends."""
+        depth, here = len(written), node
+        shown: Node | None = node if written else None
+        while depth < len(path):
+            step = self._element(here, path[depth:]) if here.type == "array" else self._step(here, path[depth:])
+            if step is None:
+                break
+            taken, shown, here = step
+            depth += taken
+        if shown is None:
+            return None
+        return depth, shown.named_children[0] if shown.type in {"table", "table_array_element"} else shown
+
+    def _element(self, node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
+        """An element further: how many parts it took, the node to show, the value to go on in."""
+        elements, texts = self._elements_of(node)
         if rest[0] in texts:
-            element = elements[texts.index(rest[0])]
+            element = elements[texts[rest[0]]]
             return 1, element, element
         if rest[1:] and rest[1] in texts:  # a list that is the short form of a table
-            element = elements[texts.index(rest[1])]
+            element = elements[texts[rest[1]]]
             return 2, element, element
         if rest[0].isdecimal() and int(rest[0]) < len(elements):
             element = elements[int(rest[0])]
             return 1, element, element
         return None
-    partial: tuple[int, Node, Node] | None = None
-    for pair in node.named_children:
-        if pair.type != "pair":
-            continue
-        parts = _key_parts(pair.named_children[0])
-        shared = _shared(parts, rest)
-        if shared == len(parts):
-            return shared, pair, pair.named_children[1]  # the last child may be a comment
-        if shared == len(rest) and partial is None:
-            partial = shared, pair, pair  # `a.b.c = 1` says that there is an a.b
-    return partial
 
+    def _elements_of(self, node: Node) -> tuple[list[Node], dict[str, int]]:
+        found = self._elements.get(node.id)
+        if found is None:
+            elements = [child for child in node.named_children if child.type != "comment"]
+            texts: dict[str, int] = {}
+            for n, child in enumerate(elements):
+                if child.type == "string":
+                    texts.setdefault(_text(child), n)
+            found = self._elements[node.id] = elements, texts
+        return found
 
-def _shared(parts: Sequence[str], rest: Path_) -> int:
-    count = 0
-    for part, wanted in zip(parts, rest, strict=False):
-        if not same_key(part, wanted):
-            break
-        count += 1
-    return count
+    def _step(self, node: Node, rest: Path_) -> tuple[int, Node, Node] | None:
+        """One key further, as `_element`. A key may have several parts: `a.b.c = 1` says that there is an a.b."""
+        pairs = self._pairs_of(node)
+        wanted = tuple(map(snake, rest))
+        for length in range(min(len(wanted), self._longest[node.id]), 0, -1):
+            pair = pairs.get(wanted[:length])
+            if pair is None:
+                continue
+            if length == len(pair.key):
+                return length, pair.pair, pair.value
+            return (length, pair.pair, pair.pair) if length == len(wanted) else None
+        return None
+
+    def _pairs_of(self, node: Node) -> dict[Path_, _Pair]:
+        """The pairs of a table by their keys and by the beginnings of their keys."""
+        found = self._pairs.get(node.id)
+        if found is None:
+            found = self._pairs[node.id] = {}
+            longest = 0
+            for child in node.named_children:
+                if child.type != "pair":
+                    continue
+                key = tuple(snake(part) for part in _key_parts(child.named_children[0]))
+                pair = _Pair(key, child, child.named_children[1])  # the last child may be a comment
+                for length in range(1, len(key) + 1):
+                    found.setdefault(key[:length], pair)
+                longest = max(longest, len(key))
+            self._longest[node.id] = longest
+        return found
 
 
 def _key_parts(node: Node) -> list[str]:
@@ -131,6 +173,8 @@ def _key_parts(node: Node) -> list[str]:
 def _text(node: Node) -> str:
     """The value of a string or quoted key."""
     raw = (node.text or b"").decode("utf-8", "replace")
+    if "\\" not in raw and not raw.startswith(('"""', "'''")):
+        return raw[1:-1]
     try:
         return str(tomllib.loads(f"x = {raw}")["x"])
     except ValueError:

@@ -1,16 +1,34 @@
-"""Top-level modules written in Python: a file that gives `fleet`, a mapping or a function of one argument that gives one."""
+"""Top-level modules written in Python, in either of two forms.
+
+A module of the module system: `module` (a mapping, or a function of the arguments that it names: `config`, `options`, `lib`, `root`),
+or `options`, `config`, `imports` themselves. Or plain data: `fleet`, a mapping or a function of one argument that gives one.
+"""
 
 from __future__ import annotations
 
+import inspect
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from clanpy.errors import ClanpyError, Place
 from clanpy.inventory.errors import PythonModuleError
 from clanpy.inventory.sources import check_plain
+from clanpy.modules.calls import place_of
+from clanpy.modules.errors import ComputationError, ModuleError
+from clanpy.modules.priority import Wrapper
+
+
+STRUCTURE = ("imports", "options", "config", "disabled_modules", "freeform_type", "key")
+
+
+class Written(NamedTuple):
+    """What a file gives: plain `data`, or a `module` whose data is known when the fleet is evaluated."""
+
+    data: Mapping[str, Any]
+    module: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +63,11 @@ class ModuleContext:
         return {"_order": [number, value]}
 
 
-def run_module(root: Path, path: Path, file: str, text: str) -> dict[str, Any]:
-    """The data that a Python module gives, as plain data.
+def run_module(root: Path, path: Path, file: str, text: str) -> Written:
+    """What a Python file gives.
 
     Raises:
-        PythonModuleError: it does not compile, raises, gives no `fleet`, or something that is not plain data.
+        PythonModuleError: it does not compile, raises, gives no module, or something that is not plain data as `fleet`.
     """
     namespace: dict[str, Any] = {"__name__": f"clanpy_fleet.{path.stem}", "__file__": str(path)}
     try:
@@ -63,12 +81,67 @@ def run_module(root: Path, path: Path, file: str, text: str) -> dict[str, Any]:
         raise PythonModuleError(f"is no Python: {error.msg}", place=place) from None
     except ClanpyError:
         raise
-    except Exception as error:  # whatever a user's module raises is a fact about that module
+    except ModuleError as error:
+        raise PythonModuleError(f"the module raises {error.message}", place=Place(file)) from error
+    except (Exception, SystemExit) as error:  # whatever a user's module raises is a fact about that module
         raise _raised(path, file, error) from error
-    return _plain_module(file, given)
+    module = _module(namespace)
+    if module is not None and given is None:
+        return Written({}, module)
+    return Written(_plain_module(file, given))
 
 
-def _raised(path: Path, file: str, error: Exception) -> PythonModuleError:
+def _module(namespace: Mapping[str, Any]) -> Any:
+    if "module" in namespace:
+        return namespace["module"]
+    parts = {name: namespace[name] for name in STRUCTURE if name in namespace}
+    return {"config": {}, **parts} if parts else None
+
+
+class Rewritten:
+    """A module function whose result is changed. It asks for the same arguments, and stands where the function does."""
+
+    def __init__(self, function: Callable[..., Any], change: Callable[[Any], Any]) -> None:
+        self.func = function
+        self.change = change
+        self.__name__ = getattr(function, "__name__", "module")
+        self.__signature__ = inspect.signature(function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.change(self.func(*args, **kwargs))
+        except SystemExit as error:  # it would end clanpy itself
+            raise ComputationError(
+                f"`{self.__name__}' raised SystemExit: {error}", place=place_of(self.func)
+            ) from error
+
+
+def changed(module: Any, change: Callable[[Any], Any], folder: Path, wrap: Callable[[Any], Any]) -> Any:
+    """A module whose configuration is changed, whichever form it has; what it imports by a relative path begins at its folder.
+
+    `wrap` puts configuration where the file's own place in the whole is.
+    """
+    if callable(module) and not isinstance(module, type):
+        return Rewritten(module, lambda given: changed(given, change, folder, wrap))
+    if isinstance(module, Wrapper):
+        return wrap(change(module))
+    if not isinstance(module, Mapping):
+        return module
+    imports = module.get("imports", ())
+    if isinstance(imports, list | tuple):  # anything else is told of by the module system
+        imports = [_absolute(item, folder) for item in imports]
+    if "config" in module or "options" in module:
+        return {**module, "imports": imports, "config": wrap(change(module.get("config", {})))}
+    structure = {"disabled_modules", "freeform_type", "key"} & module.keys()
+    config = {key: value for key, value in module.items() if key not in structure | {"imports"}}
+    return {**{key: module[key] for key in structure}, "imports": imports, "config": wrap(change(config))}
+
+
+def _absolute(item: Any, folder: Path) -> Any:
+    return str(folder / item) if isinstance(item, str | Path) else item
+
+
+def _raised(path: Path, file: str, error: BaseException) -> PythonModuleError:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     place = Place(file, frames[-1].lineno, (frames[-1].colno or 0) + 1) if frames else Place(file)
@@ -78,9 +151,9 @@ def _raised(path: Path, file: str, error: Exception) -> PythonModuleError:
 def _plain_module(file: str, given: Any) -> dict[str, Any]:
     if given is None:
         raise PythonModuleError(
-            "gives no 'fleet'",
+            "gives no 'module' and no 'fleet'",
             place=Place(file),
-            hint="let it assign a mapping to `fleet`, or define `def fleet(ctx):` that returns one",
+            hint="let it assign a mapping or a function to `module`, or define `def fleet(ctx):` that returns plain data",
         )
     try:
         data = as_plain(given)

@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest
+from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.build import COMPUTED_TAGS
 from clanpy.inventory.errors import (
     AliasClashError,
     BadTargetError,
+    CircularValueError,
     ClassMismatchError,
     MachineFolderError,
-    MissingFieldError,
     ReservedTagError,
     UnknownNameError,
 )
 from clanpy.inventory.model import Fleet, Machine, Role
+from clanpy.inventory.reading import get, inside, is_written, strings
 from clanpy.inventory.schema import is_target
 from clanpy.inventory.sources import INVENTORY, machine_folders
 from clanpy.modules.deferred import NixClass
 
 
 LOCAL = "localhost"
-_REQUIRED = {"class": '"nixos" or "darwin"', "system": '"x86_64-linux" or "aarch64-darwin"'}
+_COMPUTED = frozenset(COMPUTED_TAGS)
 
 
 def check_references(
-    fleet: Fleet, data: Mapping[str, Any], spoiled: Collection[tuple[str, ...]] = ()
+    fleet: Fleet, config: Mapping[str, Any], spoiled: Collection[tuple[str, ...]] = ()
 ) -> Iterator[ClanpyError]:
     """Everything that is wrong between the parts of a fleet.
 
-    `data` is the merged data it was built from; `spoiled` are fields that are written, but were left out as wrong: they are not
-    reported as missing on top.
+    `config` is the configuration it was built from; `spoiled` are options that have no right value: nothing is said about them.
     """
-    if "name" not in data.get("meta", {}) and not {("meta",), ("meta", "name")} & set(spoiled):
-        yield _nameless(fleet)
     yield from _folders(fleet)
+    entries, persons = inside(config, "machines"), people(fleet)
     for machine in fleet.machines.values():
-        yield from _machine(fleet, machine, data["machines"][machine.name], spoiled)
-    yield from _tags(fleet, data.get("tags", {}))
+        yield from _machine(fleet, machine, inside(entries, machine.name), persons, spoiled)
+    yield from _tags(fleet)
+    yield from _aspects(fleet)
     yield from _users(fleet)
     yield from _instances(fleet)
 
@@ -51,11 +53,6 @@ def unknown(kind: str, name: str, known: Iterable[str], place: Place | None, whe
     if hint is None and 0 < len(names) <= 12:  # noqa: PLR2004 - as many as fit on a line
         hint = f"known: {', '.join(names)}"
     return UnknownNameError(f"{where} names the {kind} '{name}', which does not exist", place=place, hint=hint)
-
-
-def _nameless(fleet: Fleet) -> MissingFieldError:
-    place = fleet.where("meta") or Place(INVENTORY)
-    return MissingFieldError("the fleet has no name", place=place, hint='write `[meta]` with `name = "…"`')
 
 
 def _folders(fleet: Fleet) -> Iterator[ClanpyError]:
@@ -70,25 +67,26 @@ def _folders(fleet: Fleet) -> Iterator[ClanpyError]:
 
 
 def _machine(
-    fleet: Fleet, machine: Machine, entry: Mapping[str, Any], spoiled: Collection[tuple[str, ...]]
+    fleet: Fleet,
+    machine: Machine,
+    entry: Mapping[str, Any],
+    persons: Mapping[str, str],
+    spoiled: Collection[tuple[str, ...]],
 ) -> Iterator[ClanpyError]:
     path = ("machines", machine.name)
     where = f"machine '{machine.name}'"
-    for field, example in _REQUIRED.items():
-        if field not in entry and (*path, field) not in spoiled:
-            message = f"{where} has no {field}"
-            yield MissingFieldError(message, place=fleet.where(*path), hint=f"write `{field} = {example}`")
-    if entry.get("name", machine.name) != machine.name:
-        message = f"{where} calls itself '{entry['name']}'"
+    called = get(entry, "name")
+    if called not in {None, machine.name}:
+        message = f"{where} calls itself '{called}'"
         hint = "leave `name` out: the entry's key is the name"
         yield ClassMismatchError(message, place=fleet.where(*path, "name"), hint=hint)
-    for tag in sorted(set(entry.get("tags", ())) & set(COMPUTED_TAGS)):
+    for tag in _COMPUTED.intersection(strings(entry, "tags")):
         yield _reserved(tag, fleet.where(*path, "tags", tag))
-    for field in ("primary_user", "admin_user"):
-        if field in entry:
-            yield from _person(fleet, entry[field], (*path, field), f"{field} of {where}")
+    for field, name in (("primary_user", machine.primary_user), ("admin_user", machine.admin_user)):
+        if name is not None and (*path, field) not in spoiled:
+            yield from _person(fleet, persons, name, (*path, field), f"{field} of {where}")
     yield from _targets(fleet, machine)
-    if "class" in entry:
+    if (*path, "class") not in spoiled and is_written(entry, "class"):
         yield from _class_and_system(fleet, machine)
         for name in machine.imports:
             yield from check_aspect(fleet, machine.class_, name, (*path, "imports", name), where)
@@ -126,18 +124,39 @@ def _reserved(tag: str, place: Place | None) -> ReservedTagError:
     )
 
 
-def _tags(fleet: Fleet, tags: Mapping[str, Any]) -> Iterator[ClanpyError]:
-    for tag, entry in sorted(tags.items()):
-        if tag in COMPUTED_TAGS and entry.get("machines"):
+def _tags(fleet: Fleet) -> Iterator[ClanpyError]:
+    for tag, record in fleet.tag_records.items():
+        named = record.machines
+        if tag in COMPUTED_TAGS and named:
             yield _reserved(tag, fleet.where("tags", tag))
-        for name in entry.get("machines", ()):
+        for name in named:
             if name not in fleet.machines:
                 place = fleet.where("tags", tag, "machines", name)
                 yield unknown("machine", name, fleet.machines, place, f"tag '{tag}'")
-        for name in entry.get("imports", ()):
-            classes = {fleet.machines[m].class_ for m in fleet.tags[tag]}
-            for class_ in sorted(classes) or _any_class(fleet, name):
+        classes = sorted({fleet.machines[m].class_ for m in fleet.tags[tag]}) if record.imports else []
+        for name in record.imports:
+            for class_ in classes or _any_class(fleet, name):
                 yield from check_aspect(fleet, class_, name, ("tags", tag, "imports", name), f"tag '{tag}'")
+
+
+def _aspects(fleet: Fleet) -> Iterator[ClanpyError]:
+    """What aspects import by name: that it exists, and that none imports itself, directly or through others."""
+    if not isinstance(fleet.aspects, Aspects):
+        return
+    graph = {key: {(key[0], name): path for name, path in fleet.aspects.imports(key)} for key in fleet.aspects}
+    for (class_, name), imports in graph.items():
+        for (_, inner), path in imports.items():
+            where = f"aspect '{class_}.{name}'"
+            yield from check_aspect(fleet, class_, inner, (*path, "imports", inner), where)
+    sorter = TopologicalSorter({key: [inner for inner in imports if inner in graph] for key, imports in graph.items()})
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        cycle = [f"{class_}.{name}" for class_, name in reversed(error.args[1])]
+        *_, second, first = error.args[1]  # each is imported by the next
+        path = graph[first][second]
+        message = f"aspects import each other in a circle: {' → '.join(cycle)}"
+        yield CircularValueError(message, place=fleet.where(*path, "imports", second[1]))
 
 
 def _any_class(fleet: Fleet, name: str) -> list[NixClass]:
@@ -168,9 +187,11 @@ def people(fleet: Fleet) -> dict[str, str]:
     return {**names, **{name: name for name in fleet.users}}
 
 
-def _person(fleet: Fleet, name: str, path: tuple[str, ...], where: str) -> Iterator[ClanpyError]:
-    if not any(name == user.name or name in user.aliases for user in fleet.users.values()):
-        yield unknown("user", name, people(fleet), fleet.where(*path), where)
+def _person(
+    fleet: Fleet, known: Mapping[str, str], name: str, path: tuple[str, ...], where: str
+) -> Iterator[ClanpyError]:
+    if name not in known:
+        yield unknown("user", name, known, fleet.where(*path), where)
 
 
 def _users(fleet: Fleet) -> Iterator[ClanpyError]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from clanpy.errors import ClanpyError, nearest
 from clanpy.inventory.model import Fleet, Instance, Machine, Membership, User
 from clanpy.inventory.references import people, role_members
-from clanpy.inventory.settings import Final, final_settings, levels_of, origins, role_index, unknown_settings
+from clanpy.inventory.settings import Final, final_settings, labels_of, origins, role_index, unknown_settings
 from clanpy.modules.deferred import NixClass
 from clanpy.services import MachineFacts, Member, Service, find_service
 from clanpy.services.errors import UnknownRoleError
@@ -47,6 +47,7 @@ class Roles:
     _services: dict[str, tuple[Service, Path] | ClanpyError] = field(default_factory=dict)
     _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
     _unknown: dict[tuple[str, str], tuple[ClanpyError, ...]] = field(default_factory=dict)
+    _tags: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def by_machine(self) -> Mapping[str, tuple[tuple[Instance, str], ...]]:
@@ -87,12 +88,19 @@ class Roles:
         self, machine: Machine, instance: Instance, role: str, service: Service
     ) -> tuple[Final, Mapping[str, str]]:
         """Settings and origins. Members for whom the same levels count share one result, unless it is an error."""
-        key = (instance.name, role, *(level.label for level in levels_of(instance, role, machine)))
+        key = (instance.name, role, *labels_of(instance.roles[role], machine, self._tagged(instance, role)))
         found = self._finals.get(key)
         if found is None or found[0].errors:
             final = final_settings(self.fleet, instance, role, machine, service)
             found = self._finals[key] = final, origins(self.fleet, final, service.name)
         return found
+
+    def _tagged(self, instance: Instance, role: str) -> tuple[str, ...]:
+        """The tags with settings in a role."""
+        key = (instance.name, role)
+        if key not in self._tags:
+            self._tags[key] = tuple(tag for tag, written in instance.roles[role].tags.items() if written)
+        return self._tags[key]
 
     def unknown_settings(self, instance: Instance, role: str, service: Service) -> tuple[ClanpyError, ...]:
         """Settings of a role that its service does not know, at any level; found once."""

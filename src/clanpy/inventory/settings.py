@@ -6,16 +6,21 @@ defaults of the service's model stand behind all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import ClanpyError, Place, nearest
-from clanpy.inventory.errors import SigilError
+from clanpy.inventory.errors import ConflictError
 from clanpy.inventory.loading import place_text, shown
-from clanpy.inventory.merge import Definition, Merged, merge
-from clanpy.inventory.model import Fleet, Instance, Machine
+from clanpy.inventory.model import Fleet, Instance, Machine, Role
+from clanpy.inventory.plain import Merged, merge
 from clanpy.inventory.references import people, role_members, unknown
+from clanpy.inventory.spelling import dotted
+from clanpy.inventory.translate import Translator
+from clanpy.inventory.written import parts_of
+from clanpy.modules.context import Context
+from clanpy.modules.sources import Def, Source
 from clanpy.services.errors import SettingConflictError, SettingError, UnknownSettingError
 
 
@@ -37,13 +42,24 @@ class Level:
     settings: Mapping[str, Any]
 
 
+class _Origin(Source):
+    """Where a definition of settings comes from: its file as `given`, and the level at which it stands there."""
+
+    __slots__ = ("given", "level")
+
+    def __init__(self, given: Source, level: Level) -> None:
+        super().__init__(given.file, scope=given.scope, base=given.base, origin=given.origin, fixed=given.fixed)
+        self.given = given
+        self.level = level
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Final:
     """A member's settings as they count. `model` is None when something is wrong with them."""
 
     model: BaseModel | None
     values: Mapping[str, Any]
-    leaves: Mapping[Path_, tuple[Definition, ...]]
+    leaves: Mapping[Path_, tuple[Def, ...]]
     errors: tuple[ClanpyError, ...]
 
 
@@ -60,17 +76,32 @@ def all_levels(instance: Instance, role_name: str) -> Iterator[Level]:
 
 def levels_of(instance: Instance, role_name: str, machine: Machine) -> list[Level]:
     """The levels that count for one machine. A tag's counts for every member that carries it, however it joined."""
-    wanted = {f"role {role_name}", f"machine {machine.name}", *(f"tag {tag}" for tag in machine.tags)}
-    return [level for level in all_levels(instance, role_name) if level.label in wanted and level.settings]
+    role = instance.roles[role_name]
+    base = ("instances", instance.name, "roles", role_name)
+    found: list[Level] = []
+    if role.settings:
+        found.append(Level(f"role {role_name}", (*base, "settings"), role.settings))
+    own = role.machines.get(machine.name)
+    if own:
+        found.append(Level(f"machine {machine.name}", (*base, "machines", machine.name, "settings"), own))
+    for tag, written in role.tags.items():
+        if written and tag in machine.tags:
+            found.append(Level(f"tag {tag}", (*base, "tags", tag, "settings"), written))
+    return found
+
+
+def labels_of(role: Role, machine: Machine, tagged: Sequence[str]) -> tuple[str, ...]:
+    """What tells the levels that count for a machine from those of other members. `tagged` are the tags with settings."""
+    own = (machine.name,) if role.machines.get(machine.name) else ()
+    return (*own, "", *(tag for tag in tagged if tag in machine.tags))
 
 
 def final_settings(fleet: Fleet, instance: Instance, role_name: str, machine: Machine, service: Service) -> Final:
     """Merge and check the settings of one member."""
-    from clanpy.services.settings import canonical, check  # noqa: PLC0415 - pydantic costs more than listing machines
+    from clanpy.services.settings import check  # noqa: PLC0415 - pydantic costs more than listing machines
 
     model = service.roles[role_name].settings
-    levels = levels_of(instance, role_name, machine)
-    merged = merge(Definition(canonical(model, level.settings), level) for level in levels)
+    merged = _merged(levels_of(instance, role_name, machine), model, fleet)
     who = f"role '{role_name}' of instance '{instance.name}' on '{machine.name}'"
     base = ("instances", instance.name, "roles", role_name)
     errors = list(_merge_errors(fleet, merged, who))
@@ -85,14 +116,24 @@ def final_settings(fleet: Fleet, instance: Instance, role_name: str, machine: Ma
     return Final(model=None if errors else found, values=values, leaves=merged.leaves, errors=tuple(errors))
 
 
+def _merged(levels: Sequence[Level], model: type[BaseModel], fleet: Fleet | None = None) -> Merged:
+    """Settings of several levels as one. Later levels are later modules, whose lists come first."""
+    from clanpy.services.settings import canonical  # noqa: PLC0415 - see above
+
+    parts = [(part, level) for level in reversed(levels) for part in parts_of(level.settings)]
+    counter = None if fleet is None else fleet.memo.setdefault("settings", Context())
+    return merge([Def(canonical(model, part.value), _Origin(part.source, level)) for part, level in parts], counter)
+
+
 def unknown_settings(fleet: Fleet, instance: Instance, role_name: str, service: Service) -> Iterator[ClanpyError]:
     """Settings that the role does not have, at whatever level they are written, even if nobody reads them."""
-    from clanpy.services.settings import canonical, check  # noqa: PLC0415 - see above
+    from clanpy.services.settings import check  # noqa: PLC0415 - see above
 
     model = service.roles[role_name].settings
     for level in all_levels(instance, role_name):
-        data = merge([Definition(canonical(model, level.settings), level)]).value
-        for problem in check(model, data)[1]:
+        merged = _merged([level], model)
+        yield from _level_errors(fleet, merged, level)
+        for problem in check(model, merged.value)[1]:
             if problem.kind == "unknown":
                 yield UnknownSettingError(
                     f"role '{role_name}' of service '{service.name}' has no setting '{'.'.join(problem.path)}'",
@@ -106,30 +147,56 @@ def _known(names: tuple[str, ...]) -> str:
 
 
 def _merge_errors(fleet: Fleet, merged: Merged, who: str) -> Iterator[ClanpyError]:
-    for conflict in merged.conflicts:
-        found = [(d, _place(fleet, d, conflict.path)) for d in conflict.definitions]
+    for path, definitions in merged.conflicts:
+        if len({_level(d).label for d in definitions}) == 1:
+            continue  # several files at one level: said once for that level, by `unknown_settings`
+        found = [(_place(fleet, d, path), d) for d in reversed(definitions)]
         yield SettingConflictError(
-            f"{who} has conflicting values for '{'.'.join(conflict.path)}'",
-            place=found[-1][1],
-            details=tuple(f"{place}: {shown(d.value)} ({d.origin.label})" for d, place in found),
+            f"{who} has conflicting values for '{'.'.join(path)}'",
+            place=found[-1][0],
+            details=tuple(f"{place}: {shown(d.value)} ({_level(d).label})" for place, d in found),
             hint="all levels have one priority: write { _force = … } or { _default = … } around one of them",
         )
-    for misuse in merged.misuses:
-        yield SigilError(
-            f"{misuse.reason} (in the settings of {who})", place=_place(fleet, misuse.definition, misuse.path)
+
+
+def _level_errors(fleet: Fleet, merged: Merged, level: Level) -> Iterator[ClanpyError]:
+    """What is wrong with one level by itself: files that contradict each other, wrappers in a wrong order."""
+    for path, definitions in merged.conflicts:
+        found = [(_place(fleet, d, path), d) for d in fleet.places.in_order(definitions)]
+        yield ConflictError(
+            f"'{dotted((*level.path, *path))}' has conflicting values",
+            place=found[-1][0],
+            details=tuple(f"{place}: {shown(d.value)}" for place, d in found),
+            hint="remove one of them, or write { _force = … } around the one that counts",
         )
+    translator = Translator(fleet.root, fleet.places)
+    for path, error in merged.misuses:
+        error.path = (*level.path, *(error.path or path))
+        yield from translator.all([error], None)
 
 
-def _place(fleet: Fleet, definition: Definition, path: Path_) -> Place | None:
-    return fleet.where(*definition.origin.path, *path)
+def _level(definition: Def) -> Level:
+    assert isinstance(definition.source, _Origin)
+    return definition.source.level
+
+
+def _place(fleet: Fleet, definition: Def, path: Path_) -> Place | None:
+    """Where a setting stands, in the very file that this definition is from."""
+    full = (*_level(definition).path, *path)
+    source = definition.source
+    assert isinstance(source, _Origin)
+    if source.given.origin is not None:
+        return Translator(fleet.root, fleet.places).of(Def(definition.value, source.given), full)
+    place = fleet.places.in_file(source.file, full)
+    return place if place.line is not None else fleet.where(*full)
 
 
 def _problem_place(fleet: Fleet, problem: Problem, merged: Merged, base: Path_) -> Place | None:
     written = _definitions(merged.leaves, problem.path)
-    return _place(fleet, written[0], problem.path) if written else fleet.where(*base)
+    return _place(fleet, written[-1], problem.path) if written else fleet.where(*base)
 
 
-def _definitions(leaves: Mapping[Path_, tuple[Definition, ...]], path: Path_) -> tuple[Definition, ...]:
+def _definitions(leaves: Mapping[Path_, tuple[Def, ...]], path: Path_) -> tuple[Def, ...]:
     """The definitions that made the value at a path: of the leaf it is in, or of the first leaf below it."""
     for length in range(len(path), 0, -1):
         if path[:length] in leaves:
@@ -147,7 +214,7 @@ def _wrong_names(
         known = _NAMES[kind](fleet)
         if name not in known:
             written = _definitions(merged.leaves, path)
-            place = _place(fleet, written[0], (*path[:1], name) if len(path) > 1 else path) if written else None
+            place = _place(fleet, written[-1], (*path[:1], name) if len(path) > 1 else path) if written else None
             yield unknown(kind, name, known, place, who)
 
 
@@ -167,18 +234,19 @@ def origins(fleet: Fleet, final: Final, service: str) -> dict[str, str]:
 def _origin(fleet: Fleet, final: Final, path: Path_, service: str) -> str:
     for length in range(len(path), 0, -1):
         if path[:length] in final.leaves:
-            found = final.leaves[path[:length]]
+            found = [(_level(d), _place(fleet, d, path[:length])) for d in reversed(final.leaves[path[:length]])]
+            levels = dict.fromkeys(level.label for level, _ in found)
             return " and ".join(
-                f"{d.origin.label}{_places_text(fleet, (*d.origin.path, *path[:length]))}" for d in found
+                f"{label}{_places_text([p for lv, p in found if lv.label == label])}" for label in levels
             )
     return f"default of service {service}"
 
 
-def _places_text(fleet: Fleet, path: Path_) -> str:
-    """Every file that writes a value at one level: which of them counts is a question of priority."""
-    found = fleet.places.find_all(path)
+def _places_text(places: Sequence[Place | None]) -> str:
+    """Every place at one level that makes a value."""
+    found = [place for place in places if place is not None]
     if len(found) < 2:  # noqa: PLR2004 - one place, or none
-        return place_text(fleet.where(*path))
+        return place_text(found[0] if found else None)
     return f" ({', '.join(f'{place.file}:{place.line}' for place in found)})"
 
 

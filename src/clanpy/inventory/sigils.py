@@ -9,74 +9,81 @@
 | `{ _after = v }` | `lib.mkAfter v` | order 1500: behind other lists |
 | `{ _order = [n, v] }` | `lib.mkOrder n v` | order n; plain lists have 1000 |
 
-As in Nix, priority stands outside of order: `{ _force = { _before = […] } }`.
+As in Nix, priority stands outside of order: `{ _force = { _before = […] } }`. Any other key with an underscore is a key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from clanpy.modules.lazy import Lazy
+from clanpy.modules.priority import Order, Override, Wrapper
+from clanpy.modules.sigils import KNOWN, NUMBERED, SIGILS
 
 
-PLAIN_PRIORITY = 100
-PLAIN_ORDER = 1000
-
-_FIXED: Mapping[str, tuple[Literal["override", "order"], int]] = {
-    "_force": ("override", 50),
-    "_default": ("override", 1000),
-    "_before": ("order", 500),
-    "_after": ("order", 1500),
-}
-_NUMBERED: Mapping[str, Literal["override", "order"]] = {"_override": "override", "_order": "order"}
+Path_ = tuple[str, ...]
+Misuse = Callable[[Path_, str], None]
 _PAIR = 2
-NAMES = frozenset(_FIXED) | frozenset(_NUMBERED)
+_NAMES = {
+    ("override", 50): "_force",
+    ("override", 1000): "_default",
+    ("order", 500): "_before",
+    ("order", 1500): "_after",
+}
 
 
-class Sigil(NamedTuple):
-    """A wrapper taken apart. `kind` is `override` (a priority) or `order`."""
-
-    kind: Literal["override", "order"]
-    number: int
-    content: Any
+class Dropped:
+    """Stands for a value that was left out because it is wrong."""
 
 
-def unwrap(value: Any) -> Sigil | None:
-    """The sigil that a value is, or None for a plain value.
+DROPPED = Dropped()
 
-    Raises:
-        ValueError: it looks like a sigil and is none; the message says why.
-    """
-    if not isinstance(value, Mapping) or not (NAMES & value.keys()):
-        return None
+
+def unwrap(value: Any, path: Path_, misused: Misuse) -> Any:
+    """The wrapper that a table is, the table itself when it is none, or DROPPED when it looks like one and is wrong."""
+    if value.__class__ is not dict or not (KNOWN & value.keys()):
+        return value
+    name = min(KNOWN & value.keys())
     if len(value) > 1:
-        name = min(NAMES & value.keys())
-        raise ValueError(f"'{name}' has to be the only key of its table")
-    ((name, content),) = value.items()
-    if name in _FIXED:
-        kind, number = _FIXED[name]
-        return Sigil(kind, number, content)
-    if not (isinstance(content, list) and len(content) == _PAIR and type(content[0]) is int):
-        raise ValueError(f"'{name}' takes a pair: [number, value]")
-    return Sigil(_NUMBERED[name], content[0], content[1])
+        others = ", ".join(f"'{key}'" for key in value if key != name)
+        misused(path, f"'{name}' has to be the only key of its table, but there is also {others}")
+        return DROPPED
+    content = value[name]
+    if name in SIGILS:
+        return SIGILS[name](content)
+    if isinstance(content, list) and len(content) == _PAIR and type(content[0]) is int:
+        return NUMBERED[name](content[0], content[1])
+    misused(path, f"'{name}' takes a pair: [number, value]")
+    return DROPPED
 
 
-def rewrap(value: Any, *, priority: int) -> Any:
-    """The value with a priority that is not the plain one written on it."""
-    return value if priority == PLAIN_PRIORITY else {"_override": [priority, value]}
+def decode(value: Any, path: Path_, misused: Misuse) -> Any:
+    """A copy of plain data with wrappers where sigils were; what is misused is reported and left out."""
+    value = unwrap(value, path, misused)
+    if isinstance(value, Override | Order):
+        inner = decode(value.content, path, misused)
+        return DROPPED if inner is DROPPED else type(value)(value.priority, inner)
+    if isinstance(value, dict):
+        pairs = ((key, decode(item, (*path, key), misused)) for key, item in value.items())
+        return {key: item for key, item in pairs if item is not DROPPED}
+    if isinstance(value, list | tuple):
+        items = [decode(item, (*path, str(n)), misused) for n, item in enumerate(value)]
+        return [item for item in items if item is not DROPPED]
+    return value
 
 
-def to_nix(value: Any) -> Any:
-    """Plain data in Nix's own encoding: `{"_type": "override", …}` and `{"_type": "order", …}` for sigils.
-
-    Raises:
-        ValueError: a table looks like a sigil and is none.
-    """
-    sigil = unwrap(value)
-    if sigil is not None:
-        label = "priority"  # Nix calls the number so for both
-        return {"_type": sigil.kind, label: sigil.number, "content": to_nix(sigil.content)}
+def encode(value: Any) -> Any:
+    """Data with wrappers as it would be written in TOML, for showing. What is computed is shown as such."""
+    if isinstance(value, Override | Order):
+        kind = "override" if isinstance(value, Override) else "order"
+        name = _NAMES.get((kind, value.priority))
+        content = encode(value.content)
+        return {name: content} if name else {f"_{kind}": [value.priority, content]}
+    if isinstance(value, Wrapper | Lazy):
+        return "…"
     if isinstance(value, Mapping):
-        return {key: to_nix(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_nix(item) for item in value]
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
     return value

@@ -25,13 +25,17 @@ _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)
 
 
 class Source(NamedTuple):
-    """One file of the inventory, read. `prefix` is where its data stands in the whole (a machine's own file: its entry)."""
+    """One file of the inventory, read. `prefix` is where its data stands in the whole (a machine's own file: its entry).
+
+    `module` is what a Python file gives whose data is known only when the fleet is evaluated.
+    """
 
     file: str
     path: Path
     text: str
     data: Mapping[str, Any]
     prefix: tuple[str, ...] = ()
+    module: Any = None
 
 
 def find_root(start: Path, explicit: Path | None = None) -> Path:
@@ -155,14 +159,15 @@ def _inventory_files(root: Path, errors: list[ClanpyError]) -> Iterator[tuple[Pa
 
 def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyError]) -> Source | None:
     file = relative(root, path)
+    data: Mapping[str, Any]
     try:
         text = _content(path, file).decode("utf-8")
         if path.suffix == ".py":
             from clanpy.inventory.pymodule import run_module  # noqa: PLC0415 - most fleets are listed without it
 
-            data = run_module(root, path, file, text)
+            data, module = run_module(root, path, file, text)
         else:
-            data = parse_toml(file, text)
+            data, module = parse_toml(file, text), None
     except UnicodeDecodeError as error:
         errors.append(_not_utf8(file, error))
         return None
@@ -172,7 +177,7 @@ def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyEr
     except ClanpyError as error:
         errors.append(error)
         return None
-    return Source(file=file, path=path, text=text, data=data, prefix=prefix)
+    return Source(file=file, path=path, text=text, data=data, prefix=prefix, module=module)
 
 
 def _content(path: Path, file: str) -> bytes:

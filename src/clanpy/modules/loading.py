@@ -62,7 +62,8 @@ def _read(path: Path, needed_by: Source | None) -> bytes:
 
 
 def _importer(needed_by: Source | None) -> Place | None:
-    return needed_by.place(("imports",)) if needed_by is not None and needed_by.file.startswith("/") else None
+    is_known = needed_by is not None and (needed_by.origin is not None or needed_by.file.startswith("/"))
+    return needed_by.place(("imports",)) if needed_by is not None and is_known else None
 
 
 def _similar(path: Path) -> str | None:

@@ -110,6 +110,8 @@ class _Converter:
         if len(path) > _DEEPEST:
             raise ConversionError(f"`{show_path(path[:3])}…' is nested too deeply for Nix", path=path[:3])
         value = force(value)
+        if value.__class__ in ATOMS:  # what was computed
+            return value
         if isinstance(value, Mapping):
             return {str(k): self.value(v, (*path, str(k))) for k, v in value.items()}
         if isinstance(value, list | tuple):

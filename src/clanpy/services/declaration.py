@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -92,6 +93,12 @@ class Member:
         }
 
 
+@lru_cache(maxsize=1024)
+def _inside(folder: Path, file: str) -> Path:
+    """A file in a service's folder. Every member has it, so the same path is given again."""
+    return folder / file
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A Jinja2 template in the service's folder, rendered to a `.nix` file with the member as context.
@@ -103,7 +110,7 @@ class Template:
     more: Callable[[Member], Mapping[str, Any]] | None = None
 
     def content(self, folder: Path, member: Member) -> Content:
-        return NixTemplate(folder / self.file, {**member.to_dict(), **(self.more(member) if self.more else {})})
+        return NixTemplate(_inside(folder, self.file), {**member.to_dict(), **(self.more(member) if self.more else {})})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +122,7 @@ class Static:
 
     def content(self, folder: Path, member: Member) -> Content:
         arguments = {**member.to_dict(), **(self.more(member) if self.more else {})}
-        return NixFile(folder / self.file, settings=arguments)
+        return NixFile(_inside(folder, self.file), settings=arguments)
 
 
 @dataclass(frozen=True, slots=True)
