@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from clanpy.deploy.status import SCHEMA, HostStatus
+from clanpy.deployment.status import SCHEMA, HostStatus
 from clanpy.errors import ClanpyError
 from clanpy.events import Event, Fact, HostFinished, LogLine, Outcome, RunStarted, Stage
-from clanpy.inventory import load, resolve
+from clanpy.inventory import load
 from clanpy.journal import Journal, RunState
 from support.fleets import META, write
 from support.lab import LentLab
@@ -153,7 +153,7 @@ def test_the_state_of_a_run_is_documented(tmp_path: Path) -> None:
 
 
 def test_the_status_of_a_machine_is_documented() -> None:
-    unreachable = HostStatus(host=resolve(load(ROOT), "galena"), error=ClanpyError("it is off")).to_dict()
+    unreachable = HostStatus(machine=load(ROOT).machines["galena"], error=ClanpyError("it is off")).to_dict()
 
     assert list(differences(documented("machines status"), {"schema": SCHEMA, "machines": [unreachable]})) == []
 
