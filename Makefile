@@ -23,10 +23,10 @@ types: install
 	$(VENV)/bin/mypy
 
 test: lint types
-	$(VENV)/bin/pytest -m "not slow"
+	$(VENV)/bin/pytest -n auto -m "not slow"
 
 test-all: lint types
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest -n auto
 
 demo: install
 	@scripts/demo

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from clanpy.events import utc_now
+from clanpy.generators.states import examine
 from clanpy.secrets import AccessFolder, PublicKey, Reader, ReaderKind, Secret, SopsStore, Tree, age, load_keyring
 from clanpy.services.generator import (
     PUBLIC,
@@ -34,7 +35,6 @@ from clanpy.services.generator import (
     X509Certificate,
 )
 from clanpy.vars import How, Session, VarsContext, VarsMachine, Wanted, generate
-from clanpy.vars.states import examine
 
 
 SECRETS = 1000

@@ -29,12 +29,14 @@ FLOORS = {
     "events": 1,
     "errors": 1,
 }
+BESIDE = {"deployment": "deploy", "generators": "vars"}  # packages that a file of the map is the door of
 ALONE = {"modules"}  # a library of its own: not even the floor below
 MAX_LINES = 700
 
 
 def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    name = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return BESIDE.get(name, name)
 
 
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
@@ -51,7 +53,7 @@ def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
         for name in names:
             parts = name.split(".")
             if parts[0] == "clanpy" and len(parts) > 1 and not parts[1].startswith("__"):
-                yield node.lineno, parts[1]
+                yield node.lineno, BESIDE.get(parts[1], parts[1])
 
 
 FILES = sorted(p for p in PACKAGE.rglob("*.py") if p.parent != PACKAGE or not p.name.startswith("__"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import clanpy.nix
 from clanpy.deploy import RunResult, deploy, roll_back
-from clanpy.deploy.options import Options, Surroundings
+from clanpy.deployment.options import Options, Surroundings
 from clanpy.events import Event, Fact, Sink, Stage, StageStarted
 from clanpy.inventory import load
 from clanpy.journal import Journal

@@ -12,8 +12,8 @@ from typing import IO, Any
 
 import pytest
 
-from clanpy.deploy import copying, reach
-from clanpy.deploy.options import Options
+from clanpy.deployment import copying, reach
+from clanpy.deployment.options import Options
 from clanpy.errors import ExitCode
 from clanpy.events import Event, Outcome, Progress
 from clanpy.lab import LabHost

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clanpy.deploy.batch import Asked, Batcher
-from clanpy.deploy.run import HostRun, Run, RunResult, Verdict
+from clanpy.deployment.batch import Asked, Batcher
+from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.events import Event, HostFinished, Outcome, Stage
 from clanpy.journal import Journal

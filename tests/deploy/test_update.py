@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from clanpy.deploy.options import Options
+from clanpy.deployment.options import Options
 from clanpy.errors import ExitCode
 from clanpy.events import Note, Outcome, Stage
 from deploy.rehearsal import FAILING, Rehearsal

@@ -36,10 +36,12 @@ def section(heading: str) -> str:
     return found[1]
 
 
-def documented(heading: str) -> Tree:
-    """The fields that a section's first table names, as a tree: `[].a`, `b.*.c`."""
+def documented(heading: str, after: str = "\n") -> Tree:
+    """The fields that a table of a section names (the first, or the one after some words), as a tree: `[].a`, `b.*.c`."""
     tree: Tree = {}
-    for line in section(heading).split("\n\n| `event` |")[0].splitlines():
+    table = re.search(r"^\| Field \|.*?(?=\n\n|\Z)", section(heading).partition(after)[2], re.MULTILINE | re.DOTALL)
+    assert table
+    for line in table[0].splitlines():
         cell = re.match(r"\| `([^`]+)` \|", line)
         if cell:
             here = tree
@@ -177,21 +179,75 @@ def test_what_is_printed_of_real_hosts_is_documented(lab: LentLab, tmp_path: Pat
     assert told("lab status", "lab", "status") == []
 
 
+def test_what_is_printed_of_vars_and_secrets_is_documented(tmp_path: Path) -> None:
+    machine = '[machines.alpha]\nclass = "nixos"\nsystem = "x86_64-linux"\n'
+    files = {"inventory.toml": f"{META}{machine}", "vars.toml": VARS, "machines/alpha/configuration.nix": "{ }"}
+    fleet = write(tmp_path / "fleet", files)
+
+    def run(*arguments: str) -> Any:
+        return last_document(("--fleet", str(fleet), *arguments), tmp_path)
+
+    def told(heading: str, *arguments: str, after: str = "\n") -> list[str]:
+        return list(differences(documented(heading, after), run(*arguments)))
+
+    run_quietly(fleet, tmp_path, "vars", "keygen", "--user", "ada")
+    assert told("vars generate", "vars", "generate", "--plan") == []
+    made = run("vars", "generate")
+    assert made["steps"]
+    assert made.keys() - documented("vars generate") == set(documented("vars generate", "one more:"))
+    assert told("vars list", "vars", "list", "alpha") == []
+    run_quietly(fleet, tmp_path, "secrets", "users", "add", "ben", "--age-key", BEN)
+    run_quietly(fleet, tmp_path, "secrets", "groups", "add", "admins", "--user", "ada", "--user", "ben")
+    assert told("vars fix", "vars", "fix") == []
+    assert told("vars check", "vars", "check") == []
+    assert told("secrets audit", "secrets", "audit") == []
+    assert told("secrets key show", "secrets", "key", "show") == []
+    assert told("secrets users list", "secrets", "users", "list") == []
+    assert told("secrets users list", "secrets", "groups", "list") == []
+    commit(fleet)
+    assert told("secrets audit", "secrets", "audit", "--history", after="a list instead:") == []
+
+
+BEN = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg"
+VARS = """
+[settings]
+default_groups = ["admins"]
+[generators.token]
+kind = "token"
+[generators.key]
+kind = "ssh-key"
+share = true
+"""
+
+
+def run_quietly(fleet: Path, folder: Path, *arguments: str) -> None:
+    words = [sys.executable, "-m", "clanpy", "--fleet", str(fleet), *arguments]
+    result = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60, env=environment(folder))
+    assert result.returncode == 0, result.stderr
+
+
+def commit(folder: Path) -> None:
+    author = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+    for words in (("init", "-q"), ("add", "-A"), (*author, "commit", "-q", "-m", "All of it")):
+        subprocess.run(["git", *words], cwd=folder, check=True, timeout=30)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """An environment of somebody's own: with the keys, the state and the cache that are in a folder."""
+    own = {"HOME": str(folder), "CLANPY_STATE": str(folder / "state"), "XDG_CACHE_HOME": str(folder / "cache")}
+    rest = {name: value for name, value in os.environ.items() if not name.startswith(("SOPS_", "XDG_"))}
+    return {**rest, **own}
+
+
 def last_document(words: Sequence[str], folder: Path) -> Any:
     """What a command prints: one document, or the last of JSON Lines."""
-    environment = {
-        **os.environ,
-        "CLANPY_JSON": "1",
-        "CLANPY_STATE": str(folder / "state"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-    }
     result = subprocess.run(
         [sys.executable, "-m", "clanpy", *words],
         capture_output=True,
         text=True,
         check=False,
         timeout=60,
-        env=environment,
+        env={**environment(folder), "CLANPY_JSON": "1"},
     )
     assert result.returncode == 0, result.stdout + result.stderr
     try:

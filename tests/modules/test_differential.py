@@ -77,7 +77,7 @@ def test_errors_are_of_the_same_kind_in_nix() -> None:
     theirs = [outcome for batch in batches(cases) for outcome in compare.nix_outcomes(batch)]
     failing = [(n, name) for n, case in enumerate(cases) for name in both_fail(case, theirs[n])]
     sample = choose.sample(failing, min(len(failing), max(10, CASES // 20)))
-    differing = [said for n, name in sample if (said := kinds_differ(cases, n, name))]
+    differing = [said for n, name in sample if (said := kinds_differ(cases[n], name))]
     assert differing == []
 
 
@@ -91,12 +91,12 @@ def both_fail(case: Any, theirs: Any) -> list[str | None]:
     return [n for n, v in ours["config"].items() if "failed" in v and "failed" in theirs["config"].get(n, {})]
 
 
-def kinds_differ(cases: list[Any], n: int, name: str | None) -> str | None:
-    ours = interpret.outcome(cases[n])
+def kinds_differ(case: Any, name: str | None) -> str | None:
+    ours = interpret.outcome(case)
     error: ModuleError = ours["failed"] if name is None else ours["config"][name]["failed"]
     mine = {e.kind for e in flat([error])}
-    other = compare.nix_kind(cases, n, name)
+    other = compare.nix_kind(case, name)
     # Nix reports one error, here there are all of them; a wrapper that is named here is a wrong type there.
     if other in mine or ("wrapper" in mine and other in {"type", "conflict"}):
         return None
-    return f"{name}: here {sorted(mine)} ({error.message}), Nix {other}: {json.dumps(cases[n])}"
+    return f"{name}: here {sorted(mine)} ({error.message}), Nix {other}: {json.dumps(case)}"

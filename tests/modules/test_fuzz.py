@@ -353,7 +353,7 @@ def test_keys_that_are_no_strings() -> None:
     survived([{"options": {None: {}}}])
 
 
-@pytest.mark.parametrize("value", [[], {}, 5, b"x", object()], ids=repr)
+@pytest.mark.parametrize("value", [[], {}, 5, b"x", object()], ids=["list", "table", "number", "bytes", "object"])
 def test_structural_keys_with_odd_values(value: Any) -> None:
     for key in (
         "imports",

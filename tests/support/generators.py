@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clanpy.errors import ClanpyError
+from clanpy.generators.generate import Generated
 from clanpy.modules.deferred import NixClass
 from clanpy.secrets import Secret
 from clanpy.secrets.disk import Disk
 from clanpy.services.generator import PUBLIC, Generator, Prompt, VarFile
 from clanpy.vars import How, Question, Session, Step, VarsContext, VarsMachine, Wanted, generate
-from clanpy.vars.generate import Generated
 from support.vault import Vault, noon
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from clanpy.generators.maintain import fix, prune
+from clanpy.generators.states import examine
+from clanpy.generators.values import get
 from clanpy.secrets import Placement, VarId
 from clanpy.services.generator import PUBLIC, Generator, SshKey, Token, VarFile
 from clanpy.vars import Session, Wanted, intend
-from clanpy.vars.maintain import fix, prune
-from clanpy.vars.states import examine
-from clanpy.vars.values import get
 from support.generators import generated, script, session
 from support.vault import Person, Vault
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
+from clanpy.generators.maintain import fix, prune, rotate_keys
+from clanpy.generators.states import State, examine, unreadable
+from clanpy.generators.values import put
 from clanpy.secrets import Secret
 from clanpy.secrets.disk import Disk
 from clanpy.secrets.errors import WriteFailedError
 from clanpy.services.generator import Generator, SshKey, Token
 from clanpy.vars import Session
-from clanpy.vars.maintain import fix, prune, rotate_keys
-from clanpy.vars.states import State, examine, unreadable
-from clanpy.vars.values import put
 from support.generators import asking, generated, session
 from support.vault import CountingDisk, DyingDisk, Vault, in_child
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from clanpy.generators.errors import GeneratorInvalidError
 from clanpy.modules.deferred import NixClass
 from clanpy.services.generator import (
     Generator,
@@ -18,7 +19,6 @@ from clanpy.services.generator import (
     X509Certificate,
 )
 from clanpy.vars import parse, parse_duration, problems
-from clanpy.vars.errors import GeneratorInvalidError
 
 
 def test_a_generator_is_read_from_plain_data() -> None:

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from clanpy.errors import CombinedError
+from clanpy.generators.errors import GeneratorFailedError, MovedError, OutputsError, PromptNeededError, VarNotFoundError
+from clanpy.generators.maintain import fix
+from clanpy.generators.states import State, examine
+from clanpy.generators.values import get
 from clanpy.secrets import Placement, Reader, ReaderKind, Secret, VarId
 from clanpy.secrets.errors import NoKeyError, TreeLockedError
 from clanpy.services.generator import (
@@ -25,10 +29,6 @@ from clanpy.services.generator import (
     X509Certificate,
 )
 from clanpy.vars import Answers, Backend, How, Question, Session, Wanted, intend
-from clanpy.vars.errors import GeneratorFailedError, MovedError, OutputsError, PromptNeededError, VarNotFoundError
-from clanpy.vars.maintain import fix
-from clanpy.vars.states import State, examine
-from clanpy.vars.values import get
 from support.generators import Scripted, asking, context, generated, public, script, session
 from support.vault import NOON, Vault, noon
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clanpy.errors import CombinedError
+from clanpy.generators.errors import GeneratorCycleError, GeneratorInvalidError
 from clanpy.secrets import Placement
 from clanpy.services.generator import Generator, Prompt, SshCertificate, SshKey, Token, VarFile
 from clanpy.vars import GeneratorId, Graph, VarsContext, VarsMachine, build
-from clanpy.vars.errors import GeneratorCycleError, GeneratorInvalidError
 
 
 def graph(**machines: list[Generator]) -> Graph:

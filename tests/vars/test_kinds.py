@@ -11,6 +11,11 @@ from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clanpy.generators.errors import GeneratorFailedError
+from clanpy.generators.inputs import Outputs
+from clanpy.generators.kinds import make, zerotier
+from clanpy.generators.kinds.certificates import validity
+from clanpy.generators.kinds.crypt import hash_password, sha512_crypt, verify
 from clanpy.secrets import Secret, age
 from clanpy.services.generator import (
     AgeKey,
@@ -28,11 +33,6 @@ from clanpy.services.generator import (
     ZeroTierIdentity,
 )
 from clanpy.vars import Inputs
-from clanpy.vars.errors import GeneratorFailedError
-from clanpy.vars.inputs import Outputs
-from clanpy.vars.kinds import make, zerotier
-from clanpy.vars.kinds.certificates import validity
-from clanpy.vars.kinds.crypt import hash_password, sha512_crypt, verify
 from support.vault import NOON
 
 

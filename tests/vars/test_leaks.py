@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from clanpy.errors import ClanpyError
+from clanpy.generators.maintain import fix, rotate_keys
+from clanpy.generators.values import get, listed, put
 from clanpy.secrets import Secret
 from clanpy.secrets.disk import Disk
 from clanpy.services.generator import PUBLIC, Generator, Password, Prompt, SshKey, VarFile
 from clanpy.vars import How, Session
-from clanpy.vars.maintain import fix, rotate_keys
-from clanpy.vars.values import get, listed, put
 from support.generators import Scripted, generated, script, session
 from support.vault import Vault
 

@@ -7,15 +7,24 @@ from pathlib import Path
 import pytest
 
 from clanpy.errors import ToolMissingError
+from clanpy.generators.errors import GeneratorFailedError
+from clanpy.generators.sandbox import (
+    BUBBLEWRAP,
+    NAMESPACES,
+    NO_SANDBOX,
+    Job,
+    Sandbox,
+    _seatbelt,
+    _why_not,
+    find_sandbox,
+)
+from clanpy.generators.scripts import hidden, run_script
+from clanpy.generators.tools import tools_on_path
 from clanpy.secrets import Secret
 from clanpy.secrets.errors import PlaintextPlaceError
 from clanpy.secrets.scratch import is_memory
 from clanpy.services.generator import Generator, VarFile
 from clanpy.vars import Inputs
-from clanpy.vars.errors import GeneratorFailedError
-from clanpy.vars.sandbox import BUBBLEWRAP, NAMESPACES, NO_SANDBOX, Job, Sandbox, _seatbelt, _why_not, find_sandbox
-from clanpy.vars.scripts import hidden, run_script
-from clanpy.vars.tools import tools_on_path
 from support.vault import NOON
 
 

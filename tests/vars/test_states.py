@@ -3,11 +3,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from clanpy.generators.maintain import fix, prune, rotate_keys
+from clanpy.generators.states import State, examine, unreadable
 from clanpy.secrets import Placement, Reader, ReaderKind, Stored, VarId
 from clanpy.services.generator import PUBLIC, Generator, Token, VarFile
 from clanpy.vars import Finding, Session
-from clanpy.vars.maintain import fix, prune, rotate_keys
-from clanpy.vars.states import State, examine, unreadable
 from support.generators import generated, script, session
 from support.vault import Vault
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from clanpy.generators.errors import SecretInEvaluationError, VarNotFoundError
+from clanpy.generators.values import bring_in, export, get, host_vars, listed, public_values, put
 from clanpy.secrets import Secret
 from clanpy.secrets.errors import PlaintextPlaceError, WriteFailedError
 from clanpy.secrets.scratch import is_memory, scratch_folder
 from clanpy.services.generator import PUBLIC, Generator, SshKey, Token, VarFile
-from clanpy.vars.errors import SecretInEvaluationError, VarNotFoundError
-from clanpy.vars.values import bring_in, export, get, host_vars, listed, public_values, put
 from support.generators import generated, script, session
 from support.vault import Vault
 

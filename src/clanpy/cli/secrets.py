@@ -114,7 +114,7 @@ def remove_group(ctx: typer.Context, name: Name, *, user: Users = None, machine:
 @key.command("generate")
 def generate_key() -> None:
     """Make a private key and print the public one. `clanpy vars keygen` also registers it."""
-    from clanpy.vars.people import make_key  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.people import make_key  # noqa: PLC0415 - rooms are imported when a command runs
 
     public, path = make_key(os.environ, Path.home())
     say(f"the private key is in {path}: keep a copy of it in a safe place")
@@ -144,7 +144,7 @@ def rotate_key(
     json: Json = False,
 ) -> None:
     """Exchange your key for a new one and re-encrypt all that it can read, at once."""
-    from clanpy.vars.people import rotate_user_key  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.people import rotate_user_key  # noqa: PLC0415 - rooms are imported when a command runs
 
     public, fixed = asyncio.run(rotate_user_key(open_session(ctx), user, environment=os.environ, home=Path.home()))
     say(f"the new key is {public}; the old one stays in your key file, since only it opens what git remembers")
@@ -154,7 +154,7 @@ def rotate_key(
 @app.command()
 def check(ctx: typer.Context, *, json: Json = False) -> None:
     """Hold all that says who can read what against each other. Exit code 1 if it disagrees."""
-    from clanpy.vars.contexts import check_contexts  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.contexts import check_contexts  # noqa: PLC0415 - rooms are imported when a command runs
 
     show_findings(check_contexts(open_session(ctx)), json=json)
 
@@ -201,9 +201,9 @@ def migrate(
 ) -> None:
     """Turn a value of an older sops file into a var. The file stays as it is."""
     from clanpy.errors import nearest  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.values import put  # noqa: PLC0415 - the same
     from clanpy.secrets.errors import SecretNotFoundError  # noqa: PLC0415 - the same
     from clanpy.secrets.structured import read_structured  # noqa: PLC0415 - the same
-    from clanpy.vars.values import put  # noqa: PLC0415 - the same
 
     session = open_session(ctx)
     (chosen,) = session.context.select([machine])

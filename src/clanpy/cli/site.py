@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
-from clanpy.deploy.options import Surroundings
+from clanpy.deployment.options import Surroundings
 from clanpy.journal import Journal
 from clanpy.machines import targets
 from clanpy.nix.inputs import InputOverrides

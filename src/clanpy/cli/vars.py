@@ -28,12 +28,12 @@ from clanpy.errors import ExitCode
 
 
 if TYPE_CHECKING:
+    from clanpy.generators.generate import Intent
+    from clanpy.generators.maintain import Fixed
+    from clanpy.generators.prompts import Prompter
     from clanpy.inventory.model import Fleet
     from clanpy.secrets import Secret
     from clanpy.vars import Finding, Session
-    from clanpy.vars.generate import Intent
-    from clanpy.vars.maintain import Fixed
-    from clanpy.vars.prompts import Prompter
 
 app = new_app("Generate, show, set and check the values of machines.")
 
@@ -95,8 +95,8 @@ def rotate(
 ) -> None:
     """Make values anew, with all that is made from them, and say which machines have to get them."""
     from clanpy.errors import UsageError  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.maintain import rotate_keys  # noqa: PLC0415 - the same
     from clanpy.vars import Wanted, intend  # noqa: PLC0415 - the same
-    from clanpy.vars.maintain import rotate_keys  # noqa: PLC0415 - the same
 
     fleet = open_fleet(ctx)
     session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
@@ -125,7 +125,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Say what is missing, outdated, expired, superfluous or readable by others than it should be. Exit code 1 if so."""
-    from clanpy.vars.states import examine, unreadable  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.states import examine, unreadable  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
     session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
@@ -138,7 +138,7 @@ def check(
 @app.command("list")
 def list_(ctx: typer.Context, machine: Name, *, json: Json = False) -> None:
     """List the values of a machine. Secrets are shown as stars."""
-    from clanpy.vars.values import listed  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.values import listed  # noqa: PLC0415 - rooms are imported when a command runs
 
     session = open_session(ctx)
     (name,) = session.context.select([machine])
@@ -152,7 +152,7 @@ def list_(ctx: typer.Context, machine: Name, *, json: Json = False) -> None:
 @app.command()
 def get(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     """Print a value as it is, decrypted."""
-    from clanpy.vars.values import get as read  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.values import get as read  # noqa: PLC0415 - rooms are imported when a command runs
 
     session = open_session(ctx)
     (chosen,) = session.context.select([machine])
@@ -165,8 +165,8 @@ def get(ctx: typer.Context, machine: Name, name: ValueName) -> None:
 @app.command("set")
 def set_(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     """Set a value by hand: from stdin, or asked for on a terminal."""
+    from clanpy.generators.values import find, put  # noqa: PLC0415 - the same
     from clanpy.secrets import Secret  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.vars.values import find, put  # noqa: PLC0415 - the same
 
     session = open_session(ctx)
     (chosen,) = session.context.select([machine])
@@ -181,7 +181,7 @@ def keygen(
     user: Annotated[str | None, typer.Option(help="Who you are in the fleet (default: your account)")] = None,
 ) -> None:
     """Register your key with the fleet; make one first if there is none at hand."""
-    from clanpy.vars.people import keygen as register  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.people import keygen as register  # noqa: PLC0415 - rooms are imported when a command runs
 
     session = open_session(ctx)
     name = user or os.environ.get("USER") or "admin"
@@ -196,7 +196,7 @@ def fix(
     ctx: typer.Context, machines: Names = None, *, tags: Tags = None, generators: Generators = None, json: Json = False
 ) -> None:
     """Encrypt every secret to those who should be able to read it now."""
-    from clanpy.vars.maintain import fix as repair  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.maintain import fix as repair  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
     session = open_session(ctx, fleet)
@@ -211,8 +211,8 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would go, and remove nothing")] = False,
 ) -> None:
     """Remove the values that no generator declares."""
-    from clanpy.vars.maintain import prune as remove  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.vars.states import superfluous  # noqa: PLC0415 - the same
+    from clanpy.generators.maintain import prune as remove  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.states import superfluous  # noqa: PLC0415 - the same
 
     session = open_session(ctx)
     gone = superfluous(session.graph, session.store) if dry_run else asyncio.run(remove(session))
@@ -228,7 +228,7 @@ def export(
     to_disk: Annotated[bool, typer.Option("--to-disk", help="Even if that writes all secrets to a disk")] = False,
 ) -> None:
     """Write all values in plain text, to move them to another backend."""
-    from clanpy.vars.values import export as write  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.values import export as write  # noqa: PLC0415 - rooms are imported when a command runs
 
     say(f"{write(open_session(ctx), folder, to_disk=to_disk)} values are in {folder}, in plain text")
 
@@ -238,7 +238,7 @@ def import_(
     ctx: typer.Context, folder: Annotated[Path, typer.Argument(help="What `export` wrote", show_default=False)]
 ) -> None:
     """Store the values that `export` wrote."""
-    from clanpy.vars.values import bring_in  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.values import bring_in  # noqa: PLC0415 - rooms are imported when a command runs
 
     say(f"{asyncio.run(bring_in(open_session(ctx), folder))} values were stored")
 
@@ -248,8 +248,8 @@ def import_(
 
 def open_session(ctx: typer.Context, fleet: Fleet | None = None) -> Session:
     """The vars of the fleet, which is loaded unless it was already."""
+    from clanpy.generators.files import read_fleet  # noqa: PLC0415 - the same
     from clanpy.vars import Session  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.vars.files import read_fleet  # noqa: PLC0415 - the same
 
     found = read_fleet(fleet or open_fleet(ctx))
     return Session.open(found.context, backend=found.backend, lab=settings(ctx).lab)
@@ -284,8 +284,8 @@ def show_fixed(fixed: Fixed, *, json: bool) -> None:
 
 
 def _generate(session: Session, wanted: Any, *, sandbox: bool, parallel: int | None, json: bool) -> None:
+    from clanpy.generators.sandbox import NO_SANDBOX  # noqa: PLC0415 - the same
     from clanpy.vars import How, generate  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.vars.sandbox import NO_SANDBOX  # noqa: PLC0415 - the same
 
     if not sandbox:
         say(f"note: {NO_SANDBOX.gives_up}")

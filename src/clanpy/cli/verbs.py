@@ -14,12 +14,12 @@ from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
 from clanpy.deploy import RunResult, deploy, roll_back
 from clanpy.deploy import build as build_here
-from clanpy.deploy.execute import execute as execute_everywhere
-from clanpy.deploy.execute import execute_exit_code
-from clanpy.deploy.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
-from clanpy.deploy.status import SCHEMA as STATUS_SCHEMA
-from clanpy.deploy.status import HostStatus, what_is_known
-from clanpy.deploy.status import status as ask_status
+from clanpy.deployment.execute import execute as execute_everywhere
+from clanpy.deployment.execute import execute_exit_code
+from clanpy.deployment.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
+from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
+from clanpy.deployment.status import HostStatus, what_is_known
+from clanpy.deployment.status import status as ask_status
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.machines import select
 from clanpy.ssh import HostKeyCheck

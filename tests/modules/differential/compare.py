@@ -79,9 +79,9 @@ KINDS = {
 }
 
 
-def nix_kind(cases: Sequence[Any], n: int, name: str | None) -> str:
+def nix_kind(case: Any, name: str | None) -> str:
     """Which kind of error Nix reports for an option."""
-    done = nix(f"raw {n} {json.dumps(name)}", cases)
+    done = nix(f"raw 0 {json.dumps(name)}", [case])
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr)
     last = text.rpartition("error:")[2]
     return next((kind for kind, pattern in KINDS.items() if re.search(pattern, last)), f"other: {last.strip()[:200]}")

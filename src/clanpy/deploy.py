@@ -1,0 +1,157 @@
+"""The deployer: takes machines from what they run to what they should run, many at once, each independently.
+
+`deploy` is the door; what is done to one host is in `update`, the dialogue with its guard in `activate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clanpy.deployment.activator import Activator
+from clanpy.deployment.building import Builder
+from clanpy.deployment.copying import Copier
+from clanpy.deployment.reach import Reach
+from clanpy.deployment.releases import Releases, find_nix
+from clanpy.deployment.rollback import Rollback
+from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
+from clanpy.deployment.update import Slots, Updater
+from clanpy.errors import ClanpyError
+from clanpy.events import Outcome, Stage
+from clanpy.rollout.interrupts import Interrupts
+from clanpy.rollout.limits import Limits
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clanpy.deployment.options import Options, Surroundings
+    from clanpy.events import Sink
+    from clanpy.journal import Recorder
+    from clanpy.nix.program import NixProgram
+
+__all__ = ["RunResult", "build", "deploy", "roll_back"]
+
+
+async def deploy(
+    surroundings: Surroundings,
+    names: Sequence[str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Update machines: resolve, stage, evaluate, build, copy, activate, confirm, each as soon as it can.
+
+    Raises:
+        JournalError: the journal can't be written. All else is the outcome of a host.
+    """
+    limits = Limits.derived(parallel=options.parallel)
+    run = _run("update", surroundings, recorder, sinks, interrupts)
+    nix = find_nix(surroundings)
+    releases = Releases(surroundings, names)
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
+        making = tasks.create_task(releases.run(nix), name="releases")
+        updater = Updater(
+            options=options,
+            slots=Slots(limits),
+            reach=reach,
+            releases=releases,
+            activator=_activator("update", surroundings, options, recorder, reach),
+            builder=Builder(tasks, nix, surroundings.cache, limits.build),
+            copier=Copier(tasks, nix),
+        )
+        result = await run.each(names, updater.update, at_once=limits.hosts)
+        making.cancel()
+    return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
+
+
+async def build(
+    surroundings: Surroundings,
+    names: Sequence[str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Build machines here, and touch none of them.
+
+    Raises:
+        JournalError: the journal can't be written.
+    """
+    run = _run("build", surroundings, recorder, sinks, interrupts)
+    nix = find_nix(surroundings)
+    releases = Releases(surroundings, names)
+
+    async def build_one(host: HostRun) -> Verdict:
+        with host.stage(Stage.EVALUATE):
+            release = await releases.of(host.name)
+        with host.stage(Stage.BUILD):
+            await builder.build(host, release)
+        return Verdict(outcome=Outcome.BUILT, system=release.system.out)
+
+    async with asyncio.TaskGroup() as tasks:
+        making = tasks.create_task(releases.run(nix), name="releases")
+        builder = Builder(tasks, nix, surroundings.cache, Limits.derived().build)
+        result = await run.each(names, build_one)
+        making.cancel()
+    return replace(result, nix_processes=_processes(nix))
+
+
+async def roll_back(
+    surroundings: Surroundings,
+    name: str,
+    options: Options,
+    recorder: Recorder,
+    *,
+    to: str | None = None,
+    account: str | None = None,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Take one machine back to what ran before, to a generation, or to a store path.
+
+    Raises:
+        JournalError: the journal can't be written.
+    """
+    run = _run("rollback", surroundings, recorder, sinks, interrupts)
+    async with Reach.of(surroundings) as reach:
+        rollback = Rollback(
+            options=options,
+            reach=reach,
+            activator=_activator("rollback", surroundings, options, recorder, reach),
+            machine=surroundings.fleet.machines[name],
+            to=to,
+            account=account,
+        )
+        result = await run.each([name], rollback.go)
+    return replace(result, round_trips=dict(reach.round_trips))
+
+
+def _run(
+    command: str,
+    surroundings: Surroundings,
+    recorder: Recorder,
+    sinks: Sequence[Sink],
+    interrupts: Interrupts | None,
+) -> Run:
+    return Run(
+        command=command,
+        fleet=surroundings.fleet.meta.name,
+        recorder=recorder,
+        interrupts=interrupts or Interrupts(),
+        sinks=sinks,
+    )
+
+
+def _activator(
+    purpose: str, surroundings: Surroundings, options: Options, recorder: Recorder, reach: Reach
+) -> Activator:
+    return Activator(run=recorder.run, purpose=purpose, surroundings=surroundings, options=options, reach=reach)
+
+
+def _processes(nix: NixProgram | ClanpyError) -> int:
+    return 0 if isinstance(nix, ClanpyError) else nix.started

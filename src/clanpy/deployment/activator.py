@@ -1,0 +1,108 @@
+"""Changing a host under its lock: the one way, whatever the change is for."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clanpy.activation import Activation, GuardOutcome, lock
+from clanpy.deployment.activate import Guarded
+from clanpy.events import Stage
+
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from clanpy.activation import HeldLock, HostFacts, LockInfo, RunRecord
+    from clanpy.deployment.options import Options, Surroundings
+    from clanpy.deployment.reach import Reach
+    from clanpy.deployment.run import HostRun
+    from clanpy.inventory.model import Machine
+    from clanpy.ssh import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activator:
+    """Makes paths live on hosts. `purpose` is what other controllers are told about it."""
+
+    run: str
+    purpose: str
+    surroundings: Surroundings
+    options: Options
+    reach: Reach
+
+    async def activate(
+        self,
+        host: HostRun,
+        conn: Connection,
+        machine: Machine,
+        new: str,
+        *,
+        account: str | None = None,
+        generation: int | None = None,
+        is_still_wanted: Callable[[], Awaitable[bool]] | None = None,
+    ) -> bool:
+        """Make a path live and see it confirmed.
+
+        Args:
+            host: who is told.
+            conn: the connection the lock hangs on.
+            machine: which it is.
+            new: the store path, present there.
+            account: whose home it is; None for the system.
+            generation: the generation of the profile that is gone back to.
+            is_still_wanted: asked when we had to wait for somebody else, who may have done the same.
+
+        Returns:
+            Whether anything was done.
+        """
+        activation = Activation(
+            run=self.run,
+            class_=machine.class_ if account is None else "home",
+            new=new,
+            owner=self.surroundings.lock_owner(self.run, self.purpose),
+            account=account,
+            generation=generation,
+            confirm_within=self.options.confirm_within,
+            activate_within=self.options.activate_within,
+        )
+        async with self._locked(host, conn) as (held, waited):
+            if waited and is_still_wanted is not None and not await is_still_wanted():
+                return False
+            with host.committed():
+                await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(held)
+        return True
+
+    async def mend(self, host: HostRun, conn: Connection, machine: Machine, facts: HostFacts) -> None:
+        """Bring activations to an end that an earlier run left in the middle: their guard was killed, or the host rebooted."""
+        for left in facts.left_over:
+            async with self._locked(host, conn) as (held, _):
+                with host.committed(), host.stage(Stage.ROLLBACK) as note:
+                    activation = self._again(left, machine)
+                    ended = await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).mend(held)
+                    came = "forward" if ended.outcome is GuardOutcome.CONFIRMED else "back"
+                    note.text = f"run {left.run} had been left in the middle: brought {came} to {ended.running}"
+
+    def _again(self, left: RunRecord, machine: Machine) -> Activation:
+        account = left.slot.removeprefix("home.") if left.slot.startswith("home.") else None
+        return Activation(
+            run=left.run,
+            class_=machine.class_ if account is None else "home",
+            new=left.new,
+            owner=self.surroundings.lock_owner(self.run, self.purpose),
+            account=account,
+        )
+
+    @asynccontextmanager
+    async def _locked(self, host: HostRun, conn: Connection) -> AsyncIterator[tuple[HeldLock, bool]]:
+        waited = False
+
+        def waiting(holder: LockInfo) -> None:
+            nonlocal waited
+            waited = True
+            host.note(f"waiting for {holder}", level="warning")
+
+        options, owner = self.options, self.surroundings.lock_owner(self.run, self.purpose)
+        async with lock(conn, owner, wait=options.lock_wait, steal=options.steal_lock, on_wait=waiting) as held:
+            yield held, waited

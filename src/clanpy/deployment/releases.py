@@ -1,0 +1,148 @@
+"""What the machines of a run are to become: resolved, staged and evaluated beside the dialling, each known as soon as it can be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clanpy.activation import Wanted
+from clanpy.errors import ClanpyError
+from clanpy.inventory import resolve
+from clanpy.nix.evaluate import HostError, evaluate_each, remembered
+from clanpy.nix.program import NixProgram
+from clanpy.nix.release import Release, Source
+from clanpy.nix.source import Stager
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from clanpy.deployment.options import Surroundings
+    from clanpy.inventory.model import HostConfig
+
+
+@dataclass(slots=True)
+class _Answer:
+    """A place for a release, or for the reason why there is none."""
+
+    known: asyncio.Event = field(default_factory=asyncio.Event)
+    value: Release | ClanpyError | None = None
+
+    def give(self, value: Release | ClanpyError) -> None:
+        if self.value is None:
+            self.value = value
+            self.known.set()
+
+
+@dataclass(slots=True)
+class Releases:
+    """The releases of some machines. `run` makes them, `of` waits for one."""
+
+    surroundings: Surroundings
+    names: Sequence[str]
+    _configs: dict[str, HostConfig | ClanpyError] = field(default_factory=dict, init=False)
+    _answers: dict[str, _Answer] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            self._answers[name] = _Answer()
+            try:
+                self._configs[name] = resolve(self.surroundings.fleet, name)
+            except ClanpyError as error:
+                self._configs[name] = error
+                self._answers[name].give(error)
+
+    def config(self, name: str) -> HostConfig:
+        """A machine, resolved.
+
+        Raises:
+            ClanpyError: what is wrong with it.
+        """
+        config = self._configs[name]
+        if isinstance(config, ClanpyError):
+            raise config
+        return config
+
+    def is_known(self, name: str) -> bool:
+        """Whether `of` would not wait."""
+        return self._answers[name].known.is_set()
+
+    async def of(self, name: str) -> Release:
+        """The release of a machine.
+
+        Raises:
+            ClanpyError: its sources can't be staged or evaluated.
+        """
+        answer = self._answers[name]
+        await answer.known.wait()
+        if isinstance(answer.value, ClanpyError):
+            raise answer.value
+        assert answer.value is not None
+        return answer.value
+
+    async def run(self, nix: NixProgram | ClanpyError) -> None:
+        """Make them all."""
+        if isinstance(nix, ClanpyError):
+            self._give_up(nix)
+            return
+        configs = [config for config in self._configs.values() if not isinstance(config, ClanpyError)]
+        sources: list[Source] = []
+        for name, found in await asyncio.to_thread(stage_all, self.surroundings, configs):
+            if isinstance(found, ClanpyError):
+                self._answers[name].give(found)
+            else:
+                sources.append(found)
+        try:
+            await evaluate_each(sources, nix, self.surroundings.cache, self._take)
+        except ClanpyError as error:
+            self._give_up(error)
+
+    def _take(self, result: Release | HostError) -> None:
+        if isinstance(result, HostError):
+            self._answers[result.source.host].give(result.error)
+        else:
+            self._answers[result.host].give(result)
+
+    def _give_up(self, error: ClanpyError) -> None:
+        for answer in self._answers.values():
+            answer.give(error)
+
+
+def stage_all(surroundings: Surroundings, configs: Iterable[HostConfig]) -> list[tuple[str, Source | ClanpyError]]:
+    """Write the source tree of every machine, or say why it can't be written."""
+    stager = Stager(surroundings.fleet, surroundings.cache, surroundings.overrides)
+    found: list[tuple[str, Source | ClanpyError]] = []
+    for config in configs:
+        try:
+            found.append((config.name, stager.stage(config)))
+        except ClanpyError as error:
+            found.append((config.name, error))
+    stager.save()
+    return found
+
+
+def find_nix(surroundings: Surroundings) -> NixProgram | ClanpyError:
+    """The Nix of this computer, or the error that there is none: it matters only to those who need it."""
+    try:
+        return NixProgram.find(config=surroundings.nix_config)
+    except ClanpyError as error:
+        return error
+
+
+def wanted(release: Release) -> Wanted:
+    """What a release wants its host to run."""
+    return Wanted(system=release.system.out, homes={str(home.installable.account): home.out for home in release.homes})
+
+
+def wanted_without_nix(surroundings: Surroundings, configs: Iterable[HostConfig]) -> dict[str, Wanted]:
+    """What machines should run, as far as their sources were evaluated before."""
+    nix = find_nix(surroundings)
+    if isinstance(nix, ClanpyError):
+        return {}
+    known: dict[str, Wanted] = {}
+    for name, source in stage_all(surroundings, configs):
+        release = None if isinstance(source, ClanpyError) else remembered(source, nix, surroundings.cache)
+        if release is not None:
+            known[name] = wanted(release)
+    return known

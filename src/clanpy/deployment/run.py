@@ -1,0 +1,234 @@
+"""One run over many hosts: who is at work, what each reports, and how it ends. What is done to a host is handed in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clanpy.deployment.errors import DetachedError, StoppedError, UnforeseenError
+from clanpy.errors import ClanpyError, ExitCode
+from clanpy.events import (
+    Bus,
+    Event,
+    HostFinished,
+    LogLine,
+    Note,
+    Outcome,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Stage,
+    StageFinished,
+    StageStarted,
+)
+from clanpy.journal import RunState, fold
+from clanpy.rollout.outcome import exit_code, outcome_of, unwrapped
+
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+
+    from clanpy.events import Sink
+    from clanpy.journal import Recorder
+    from clanpy.rollout.interrupts import Interrupts, Membership
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How a host ended, and the system it had before and has now."""
+
+    outcome: Outcome
+    system: str | None = None
+    previous: str | None = None
+    error: ClanpyError | None = None
+
+
+@dataclass(slots=True)
+class StageNote:
+    """Filled by the body of a stage: what is worth telling about it when it is done."""
+
+    text: str | None = None
+
+
+@dataclass(slots=True)
+class HostRun:
+    """One host's part in a run: its mouth.
+
+    Attributes:
+        previous: the system it had before.
+        system: the system it has, as far as is known by now.
+    """
+
+    name: str
+    bus: Bus
+    clock: Callable[[], float]
+    interrupts: Interrupts
+    previous: str | None = None
+    system: str | None = None
+    membership: Membership | None = None
+
+    @contextmanager
+    def committed(self) -> Iterator[None]:
+        """The host is being changed in the body: a first Ctrl-C leaves it alone."""
+        assert self.membership is not None, "only a host at work can be committed"
+        with self.membership.committed():
+            yield
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[StageNote]:
+        """Tell that a stage begins, and how it ended."""
+        note, began = StageNote(), self.clock()
+        self.bus.emit(StageStarted(host=self.name, stage=stage))
+        ok = False
+        try:
+            yield note
+            ok = True
+        finally:
+            took = self.clock() - began
+            self.bus.emit(StageFinished(host=self.name, stage=stage, ok=ok, seconds=took, note=note.text))
+
+    def log(self, stage: Stage, line: str) -> None:
+        """One line that a program wrote."""
+        self.bus.emit(LogLine(host=self.name, stage=stage, line=line))
+
+    def note(self, text: str, *, level: str = "info", stage: Stage | None = None) -> None:
+        """Something worth telling."""
+        self.bus.emit(Note(host=self.name, text=text, level=level, stage=stage))
+
+    def progress(self, stage: Stage, done: int, total: int | None = None, unit: str = "bytes") -> None:
+        """How far a stage has come."""
+        self.bus.emit(Progress(host=self.name, stage=stage, done=done, total=total, unit=unit))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How a run ended: the state of every host, the exit code, and what it cost.
+
+    Attributes:
+        round_trips: commands that were run on each host.
+        nix_processes: programs of Nix that were started here.
+    """
+
+    state: RunState
+    exit_code: ExitCode
+    round_trips: Mapping[str, int] = field(default_factory=dict)
+    nix_processes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run under way.
+
+    Attributes:
+        command: what is done, in a word: `update`, `build`, `rollback`.
+        fleet: what the fleet is called.
+        recorder: the journal's sink of this run.
+        sinks: further readers of its events.
+        interrupts: where Ctrl-C is asked about.
+        clock: seconds, for durations.
+    """
+
+    command: str
+    fleet: str
+    recorder: Recorder
+    interrupts: Interrupts
+    sinks: Sequence[Sink] = ()
+    clock: Callable[[], float] = time.monotonic
+    bus: Bus = field(init=False)
+    _events: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _ends: list[tuple[Outcome, ExitCode | None]] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self.bus = Bus(self.recorder.run, (self.recorder, self._keep, *self.sinks))
+
+    async def each(
+        self, hosts: Sequence[str], work: Callable[[HostRun], Awaitable[Verdict]], *, at_once: int = 1024
+    ) -> RunResult:
+        """Do the work for every host, so many at once; one host's failure is never another's.
+
+        Raises:
+            JournalError: the journal can't be written; nothing goes on without it.
+        """
+        began, slots = self.clock(), asyncio.Semaphore(at_once)
+        self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
+        async with asyncio.TaskGroup() as group:
+            for name in hosts:
+                host = HostRun(name, self.bus, self.clock, self.interrupts)
+                group.create_task(self._host(host, work, slots), name=f"host {name}")
+        code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends)
+        outcomes = Counter(outcome.value for outcome, _ in self._ends)
+        self.bus.emit(RunFinished(exit_code=code, outcomes=dict(outcomes), seconds=self.clock() - began))
+        return RunResult(state=fold(self._events, run=self.bus.run), exit_code=code)
+
+    async def _host(
+        self, host: HostRun, work: Callable[[HostRun], Awaitable[Verdict]], slots: asyncio.Semaphore
+    ) -> None:
+        async with slots:
+            began = self.clock()
+            self._finish(host, await self._verdict(host, work), self.clock() - began)
+
+    def _finish(self, host: HostRun, verdict: Verdict, seconds: float) -> None:
+        error = verdict.error
+        self._ends.append((verdict.outcome, error.exit_code if error else None))
+        log = self.recorder.log_path(host.name)
+        self.bus.emit(
+            HostFinished(
+                host=host.name,
+                outcome=verdict.outcome,
+                seconds=seconds,
+                system=verdict.system or host.system,
+                previous=verdict.previous or host.previous,
+                error=error.to_dict() if error else None,
+                log=str(log) if log.exists() else None,
+            )
+        )
+
+    async def _verdict(self, host: HostRun, work: Callable[[HostRun], Awaitable[Verdict]]) -> Verdict:
+        if self.interrupts.stopping:
+            return _interrupted()
+        try:
+            with self.interrupts.member() as host.membership:
+                return await work(host)
+        except Exception as error:  # the boundary between hosts: nothing that happens at one may end the others
+            known = _known(error)
+            return Verdict(outcome=outcome_of(known), error=known)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self.interrupts.stopping or task is None:
+                raise
+            task.uncancel()
+            changed = host.membership is not None and host.membership.has_changed
+            return _detached(host.name) if changed else _interrupted()
+
+    def _keep(self, event: Event) -> None:
+        if not isinstance(event.fact, (LogLine, Progress)):
+            self._events.append(event.to_dict())
+
+
+def _known(error: Exception) -> ClanpyError:
+    """The error as one that is told. What nobody foresaw is told with where it came from, without any values."""
+    cause = unwrapped(error)
+    if isinstance(cause, ClanpyError):
+        return cause
+    said = next(iter(str(error).splitlines()), "")
+    return UnforeseenError(
+        f"clanpy has a bug: {type(error).__name__}: {said}",
+        details="".join(traceback.format_exception(error)).splitlines(),
+    )
+
+
+def _interrupted() -> Verdict:
+    return Verdict(outcome=Outcome.CANCELLED, error=StoppedError("interrupted before anything was changed here"))
+
+
+def _detached(host: str) -> Verdict:
+    error = DetachedError(
+        f"interrupted while the activation was under way: the guard on {host} goes back by itself when nobody confirms",
+        hint=f"`clanpy machines status {host}` says where it ended",
+    )
+    return Verdict(outcome=Outcome.CANCELLED, error=error)

@@ -1,0 +1,144 @@
+"""What hosts run, beside what they should: one round trip each, nothing changed, no Nix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from clanpy.activation import Wanted
+from clanpy.deployment.reach import Reach, each, facts_of, standalone_accounts
+from clanpy.deployment.releases import wanted_without_nix
+from clanpy.errors import ClanpyError
+from clanpy.inventory import resolve
+from clanpy.rollout.limits import Limits
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clanpy.activation import HostFacts
+    from clanpy.deployment.options import Options, Surroundings
+    from clanpy.inventory.model import HostConfig, Machine
+    from clanpy.journal import Deployment, Journal
+
+SCHEMA = "clanpy.status/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """One machine.
+
+    Attributes:
+        wanted: what it should run, where that is known without Nix: after an evaluation of the same sources.
+        facts: what it runs; None when it could not be reached.
+        error: why it could not be reached, or what is wrong with its configuration.
+        last: when it was last deployed from here.
+    """
+
+    machine: Machine
+    wanted: Wanted | None = None
+    facts: HostFacts | None = None
+    error: ClanpyError | None = None
+    last: Deployment | None = None
+
+    @property
+    def state(self) -> str:
+        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, or `interrupted`.
+
+        `interrupted`: an activation on it has not come to its end, and nobody is at work on it.
+        """
+        if self.facts is None:
+            return "unreachable"
+        if self.facts.left_over:
+            return "interrupted"
+        if self.wanted is None:
+            return "unknown"
+        return "outdated" if self.facts.differs(self.wanted) else "current"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The status as JSON."""
+        facts, wanted, last = self.facts, self.wanted, self.last
+        return {
+            "name": self.machine.name,
+            "class": self.machine.class_,
+            "state": self.state,
+            "reachable": facts is not None,
+            "error": self.error.to_dict() if self.error else None,
+            "wanted": wanted.system if wanted else None,
+            "running": facts.running if facts else None,
+            "profile": facts.profile if facts else None,
+            "booted": facts.booted if facts else None,
+            "generation": facts.generation if facts else None,
+            "nix_version": facts.nix_version if facts else None,
+            "free_bytes": facts.free_bytes if facts else None,
+            "locked_by": str(facts.lock) if facts and facts.lock else None,
+            "homes": _homes(facts, wanted),
+            "last_deployment": {"run": last.run, "when": last.when, "outcome": last.outcome, "system": last.system}
+            if last
+            else None,
+        }
+
+
+def _homes(facts: HostFacts | None, wanted: Wanted | None) -> dict[str, Any]:
+    if facts is None:
+        return {}
+    return {
+        account: {
+            "wanted": wanted.homes.get(account) if wanted else None,
+            "running": home.running,
+            "profile": home.profile,
+            "generation": home.generation,
+        }
+        for account, home in facts.homes.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of the machines here: what they consist of, what they should run, and their last deployments."""
+
+    hosts: Mapping[str, HostConfig | ClanpyError] = field(default_factory=dict)
+    wanted: Mapping[str, Wanted] = field(default_factory=dict)
+    last: Mapping[str, Deployment] = field(default_factory=dict)
+
+
+async def status(
+    surroundings: Surroundings, machines: Sequence[Machine], options: Options, known: Known
+) -> list[HostStatus]:
+    """Ask every machine what it runs. A broken configuration keeps none of them from answering."""
+    by_name = {machine.name: machine for machine in machines}
+    limits = Limits.derived(parallel=options.parallel)
+    async with Reach.of(surroundings) as reach:
+
+        async def ask(name: str) -> HostFacts:
+            host = known.hosts.get(name)
+            accounts = () if host is None or isinstance(host, ClanpyError) else standalone_accounts(host)
+            async with reach.connected(name) as conn:
+                return await facts_of(conn, by_name[name], accounts)
+
+        found = await each(by_name, ask, at_once=limits.hosts)
+    return [_status(by_name[name], answer, known) for name, answer in found.items()]
+
+
+def _status(machine: Machine, answer: HostFacts | ClanpyError, known: Known) -> HostStatus:
+    host = known.hosts.get(machine.name)
+    error = answer if isinstance(answer, ClanpyError) else host if isinstance(host, ClanpyError) else None
+    return HostStatus(
+        machine=machine,
+        wanted=known.wanted.get(machine.name),
+        facts=None if isinstance(answer, ClanpyError) else answer,
+        error=error,
+        last=known.last.get(machine.name),
+    )
+
+
+def what_is_known(surroundings: Surroundings, journal: Journal, machines: Sequence[Machine]) -> Known:
+    """What is known of machines without asking them, and without Nix."""
+    hosts: dict[str, HostConfig | ClanpyError] = {}
+    for machine in machines:
+        try:
+            hosts[machine.name] = resolve(surroundings.fleet, machine.name)
+        except ClanpyError as error:
+            hosts[machine.name] = error
+    good = [host for host in hosts.values() if not isinstance(host, ClanpyError)]
+    return Known(hosts=hosts, wanted=wanted_without_nix(surroundings, good), last=journal.last_deployments(hosts))

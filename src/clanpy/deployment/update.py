@@ -1,0 +1,157 @@
+"""The way of one host from what it runs to what it should run. Hosts go it independently, under a limit for each kind of work."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from clanpy.activation import LockHeldError
+from clanpy.deployment.reach import facts_of, standalone_accounts
+from clanpy.deployment.releases import wanted
+from clanpy.deployment.run import Verdict
+from clanpy.events import Outcome, Stage
+from clanpy.nix.release import Artifact, Release
+
+
+if TYPE_CHECKING:
+    from clanpy.activation import HostFacts
+    from clanpy.deployment.activator import Activator
+    from clanpy.deployment.building import Builder
+    from clanpy.deployment.copying import Copier
+    from clanpy.deployment.options import Options
+    from clanpy.deployment.reach import Reach
+    from clanpy.deployment.releases import Releases
+    from clanpy.deployment.run import HostRun
+    from clanpy.inventory.model import HostConfig
+    from clanpy.rollout.limits import Limits
+    from clanpy.ssh import Connection
+
+SYSTEM = "system"
+
+
+@dataclass(slots=True)
+class Slots:
+    """One semaphore for each kind of work."""
+
+    limits: Limits
+    copy: asyncio.Semaphore = field(init=False)
+    activate: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copy = asyncio.Semaphore(self.limits.copy)
+        self.activate = asyncio.Semaphore(self.limits.activate)
+
+
+@dataclass(slots=True, kw_only=True)
+class Updater:
+    """Updates hosts. One for a run; `update` is called once for each host."""
+
+    options: Options
+    slots: Slots
+    reach: Reach
+    releases: Releases
+    activator: Activator
+    builder: Builder
+    copier: Copier
+
+    async def update(self, host: HostRun) -> Verdict:
+        """Bring a host to its release.
+
+        Raises:
+            ClanpyError: it could not be brought there, and where it is now is what the error says.
+        """
+        config = self.releases.config(host.name)
+        async with AsyncExitStack() as stack:
+            with host.stage(Stage.CONNECT):
+                conn = await stack.enter_async_context(self.reach.connected(host.name))
+                facts = await self._facts(conn, config)
+                host.previous = host.system = facts.running
+            release = await self._release(host)
+            if not facts.differs(wanted(release)):
+                return Verdict(outcome=Outcome.UNCHANGED)
+            if self.options.dry_run:
+                return self._planned(host, facts, release)
+            self._check_lock(facts)
+            if facts.left_over:
+                await self.activator.mend(host, conn, config.machine, facts)
+                facts = await self._facts(conn, config)
+                host.previous = host.system = facts.running
+            return await self._change(host, conn, facts, release)
+
+    async def _facts(self, conn: Connection, config: HostConfig) -> HostFacts:
+        return await facts_of(conn, config.machine, standalone_accounts(config))
+
+    def _planned(self, host: HostRun, facts: HostFacts, release: Release) -> Verdict:
+        for slot in facts.differs(wanted(release)):
+            now = facts.running if slot == SYSTEM else _home_now(facts, slot)
+            host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
+        return Verdict(outcome=Outcome.PLANNED)
+
+    def _check_lock(self, facts: HostFacts) -> None:
+        """Stop before the work when there is no point in it."""
+        if facts.lock is not None and not self.options.lock_wait and not self.options.steal_lock:
+            raise LockHeldError(f"{facts.host} is locked by {facts.lock}", holder=facts.lock, hint="wait for its end")
+
+    async def _change(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> Verdict:
+        slots = facts.differs(wanted(release))
+        if not slots:
+            return Verdict(outcome=Outcome.UNCHANGED)
+        artifacts = {slot: _artifact(release, slot) for slot in slots}
+        await self._build(host, release)
+        await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
+        changed = False
+        for slot, artifact in artifacts.items():
+            if changed and host.interrupts.stopping:
+                host.note(f"{slot} is left as it is: the run was interrupted", level="warning")
+                break
+            changed = await self._activate(host, conn, artifact, slot, release) or changed
+        return Verdict(outcome=Outcome.CONFIRMED if changed else Outcome.UNCHANGED, system=release.system.out)
+
+    async def _release(self, host: HostRun) -> Release:
+        if self.releases.is_known(host.name):
+            return await self.releases.of(host.name)
+        with host.stage(Stage.EVALUATE):
+            return await self.releases.of(host.name)
+
+    async def _build(self, host: HostRun, release: Release) -> None:
+        elsewhere = self.releases.config(host.name).machine.deploy.build_host
+        if elsewhere not in {None, "local", "localhost"}:
+            host.note(f"built here: building on {elsewhere} is not done yet", level="warning", stage=Stage.BUILD)
+        with host.stage(Stage.BUILD):
+            await self.builder.build(host, release)
+
+    async def _copy(self, host: HostRun, conn: Connection, paths: list[str]) -> None:
+        async with self.slots.copy:
+            with host.stage(Stage.COPY) as note:
+                note.text = await self.copier.send(host, conn, paths)
+
+    async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact, slot: str, release: Release) -> bool:
+        config = self.releases.config(host.name)
+
+        async def is_still_wanted() -> bool:
+            return slot in (await self._facts(conn, config)).differs(wanted(release))
+
+        async with self.slots.activate, AsyncExitStack() as stack:
+            if not conn.is_open:  # an activation may cut the connections there were
+                conn = await stack.enter_async_context(self.reach.connected(host.name))
+            return await self.activator.activate(
+                host,
+                conn,
+                config.machine,
+                artifact.out,
+                account=artifact.installable.account,
+                is_still_wanted=is_still_wanted,
+            )
+
+
+def _artifact(release: Release, slot: str) -> Artifact:
+    if slot == SYSTEM:
+        return release.system
+    return next(home for home in release.homes if f"home.{home.installable.account}" == slot)
+
+
+def _home_now(facts: HostFacts, slot: str) -> str | None:
+    home = facts.homes.get(slot.removeprefix("home."))
+    return home.running or home.profile if home else None
