@@ -177,6 +177,8 @@ def test_what_is_printed_of_real_hosts_is_documented(lab: LentLab, tmp_path: Pat
     assert told("machines status", "machines", "status") == []
     assert told("machines exec", "machines", "exec", "--", "true") == []
     assert told("lab status", "lab", "status") == []
+    assert told("runs show", "runs", "show") == []
+    run_quietly(fleet, tmp_path, f"--lab={lab.name}", "runs", "show")  # for people: another way through the program
 
 
 def test_what_is_printed_of_vars_and_secrets_is_documented(tmp_path: Path) -> None:

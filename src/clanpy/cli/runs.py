@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app("Look at what was done.")
 
-ROOMS = ("activation", "deploy", "nix", "ssh")
+ROOMS = ("activation", "deployment", "nix", "ssh")
 
 RunId = Annotated[
     str,
