@@ -133,7 +133,9 @@ async def test_a_machine_is_known_to_be_built_while_others_still_are(tmp_path: P
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     todo = await releases(
-        world, "early", {"quick": 'd "quick" [ ] "echo > $out"', "slow": f'd "slow" [ ] "cat {fifo} > $out"'}
+        world,
+        "early",
+        {"quick": 'd "quick" [ ] "echo > $out"', "slow": f'd "slow" [ ] "read word < {fifo}; echo $word > $out"'},
     )
     built: list[str] = []
     end = os.open(fifo, os.O_RDWR)
@@ -141,7 +143,6 @@ async def test_a_machine_is_known_to_be_built_while_others_still_are(tmp_path: P
     def on_built(host: str) -> None:
         built.append(host)
         os.write(end, b"go\n")
-        os.close(end)
 
     def only_quick(host: str) -> None:
         if host == "quick":
@@ -150,7 +151,10 @@ async def test_a_machine_is_known_to_be_built_while_others_still_are(tmp_path: P
             built.append(host)
 
     nix = world.nix()
-    await build(todo, nix, roots(tmp_path, nix), on_built=only_quick, limits=BuildLimits(jobs=2))
+    try:
+        await build(todo, nix, roots(tmp_path, nix), on_built=only_quick, limits=BuildLimits(jobs=2))
+    finally:
+        os.close(end)  # not before: what was written goes with the last open end
 
     assert built == ["quick", "slow"]  # the slow one waits for what is written once the quick one is known
 

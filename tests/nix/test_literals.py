@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clanpy.nix.errors import InputsError
@@ -48,6 +48,7 @@ def inputs_of(folder: Path, text: str) -> dict[str, Any]:
     return read_inputs(folder / "flake.nix")
 
 
+@example(inputs={"$\n": {}})  # a dollar before an escape
 @given(
     st.dictionaries(st.text(min_size=1), st.dictionaries(st.text(), st.text() | st.booleans(), max_size=3), max_size=3)
 )

@@ -43,7 +43,7 @@ _WORD = re.compile(
     r"|(?P<sign>\$\{|''|//|\+\+|==|!=|<=|>=|->|&&|\|\||\.\.\.|.)",
     re.DOTALL,
 )
-_PLAIN = re.compile(r'(?:[^"\\$]|\\.|\$[^{"\\]|\$(?="))+', re.DOTALL)
+_PLAIN = re.compile(r'(?:[^"\\$]|\\.|\$\\.|\$[^{"\\]|\$(?="))+', re.DOTALL)
 _INDENTED = re.compile(r"(?:[^$']|'(?!')|''(?:\$|'|\\.)|\$[^{']|\$(?=''))+", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
