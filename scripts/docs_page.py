@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,9 +41,20 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """Text as it stands in a cell: no bar ends it, and outside of code nothing is taken for HTML."""
-    parts = text.replace("|", "\\|").split("`")
-    return "`".join(part if n % 2 else part.replace("<", "&lt;") for n, part in enumerate(parts))
+    """Text as it stands in a cell: no bar ends it, and outside of code nothing is taken for HTML.
+
+    A bar in code is written as HTML: the ways of escaping it that Markdown's dialects have contradict each other.
+    """
+    parts = text.split("`")
+    return "".join(_code_in_cell(part) if n % 2 else _escaped(part) for n, part in enumerate(parts))
+
+
+def _code_in_cell(text: str) -> str:
+    return f"<code>{_escaped(html.escape(text, quote=False))}</code>" if "|" in text else f"`{text}`"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("<", "&lt;").replace("|", "&#124;")
 
 
 def code(text: str) -> str:
