@@ -195,6 +195,18 @@ def test_unknown_options_and_wrong_types_are_in_one_report() -> None:
     ]
 
 
+def test_errors_behind_a_broken_element_of_a_list_are_found_too() -> None:
+    sub = t.submodule({"options": {"a": option(t.int), "b": option(t.int, default=0)}})
+    modules = [{"options": {"x": option(t.list_of(sub))}}, {"x": [{"a": "text"}, 5, {"a": 1, "z": 1, "b": "text"}]}]
+    found = sorted((e.path[1:], e.kind) for e in evaluate(modules).errors())
+    assert found == [
+        (("[definition 1-entry 1]", "a"), "type"),
+        (("[definition 1-entry 2]",), "type"),
+        (("[definition 1-entry 3]", "b"), "type"),
+        (("[definition 1-entry 3]", "z"), "unknown"),
+    ]
+
+
 def test_checking_raises_one_report() -> None:
     with pytest.raises(EvaluationError) as raised:
         evaluate([SERVER, {"server": {"port": "x", "enable": 3}}]).check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from types import FunctionType, MethodType, TracebackType
 from typing import Any, Final, NamedTuple, Protocol
@@ -137,3 +138,13 @@ def _column(code: Any, instruction: int) -> int | None:
         return None
     column = positions[instruction // 2][2]
     return None if column is None else column + 1
+
+
+def user_line() -> Place | None:
+    """The innermost line of code that is not this library's own."""
+    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to know one's caller
+    while frame.f_back is not None:
+        if not frame.f_code.co_filename.startswith(HERE):
+            return Place(frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from clanpy.modules.closure import walk
 from clanpy.modules.errors import ModuleError, flat, unique
-from clanpy.modules.evaluation import Config, Evaluation
+from clanpy.modules.evaluation import Evaluation
 from clanpy.modules.lazy import Lazy, force
 from clanpy.modules.mapping import LazyMapping
 from clanpy.modules.priority import ATOMS
@@ -61,7 +62,7 @@ def find_warnings(evaluation: Evaluation) -> tuple[str, ...]:
     """What notices of modules say, and entries of disabled_modules that are without effect."""
     found: list[str] = []
     collected = evaluation.program.collected
-    keys = {module.key for module in _all(collected.roots)}
+    keys = {module.key for module in walk(collected.roots)}
     for key, place in collected.disabled_keys.items():
         if key not in keys:
             found.append(f"disabled_modules in {place} names `{key}', which is no module here")
@@ -71,12 +72,3 @@ def find_warnings(evaluation: Evaluation) -> tuple[str, ...]:
             if isinstance(said, str):
                 found.append(said)
     return tuple(dict.fromkeys(found))
-
-
-def _all(roots: Any) -> Iterator[Any]:
-    from clanpy.modules.collect import walk  # noqa: PLC0415  # avoids a circle
-
-    yield from walk(roots)
-
-
-__all__ = ["Config", "find_errors", "find_warnings"]

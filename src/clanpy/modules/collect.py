@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from clanpy.modules.calls import parameters, place_of, protected
+from clanpy.modules.closure import Collected, closure, disabled_key, resolve, walk
 from clanpy.modules.errors import ClassMismatchError, InfiniteRecursionError, ModuleError, Place, ShapeError, raise_all
 from clanpy.modules.lazy import Lazy, force
 from clanpy.modules.shape import Importable, Module, is_function, not_a_module, unify
-from clanpy.modules.show import show_value, type_name
+from clanpy.modules.show import show_value
 from clanpy.modules.sources import UNKNOWN, Source
 
 
@@ -21,23 +22,6 @@ if TYPE_CHECKING:
 
 LONGEST_KEY: Final = 16_000
 """A key this long is one of some 2,000 nameless modules inside each other: taken for an endless chain."""
-
-
-class Collected(NamedTuple):
-    """The modules in the order of a breadth-first walk, and as the tree in which they import each other."""
-
-    modules: list[Module]
-    roots: list[Module]
-    disabled_keys: dict[str, Place]
-
-
-class GraphNode(NamedTuple):
-    """A module and what it imports, for people who ask why it is there."""
-
-    key: str
-    file: str
-    disabled: bool
-    imports: tuple[GraphNode, ...]
 
 
 class Collector:
@@ -57,7 +41,7 @@ class Collector:
         roots = self._load_tree(values, caller)
         raise_all(self.errors)
         disabled = self._disabled(roots)
-        return Collected(list(_closure(roots, disabled.keys())), roots, disabled)
+        return Collected(list(closure(roots, disabled.keys())), roots, disabled)
 
     def _load_tree(self, values: Sequence[Any], caller: Source) -> list[Module]:
         root = Module(caller, "")
@@ -189,101 +173,6 @@ class Collector:
             for module in walk(roots)
             for item in module.disabled
         }
-
-
-def resolve(value: str | PurePath, source: Source) -> str:
-    """The absolute path of a module file; a relative one starts at the folder of the file that names it."""
-    path = Path(value).expanduser()
-    if not path.is_absolute():
-        path = Path(source.file).parent / path if source.file.startswith("/") else Path.cwd() / path
-    return str(PurePath(_normal(path)))
-
-
-def _normal(path: PurePath) -> PurePath:
-    parts: list[str] = []
-    for part in path.parts:
-        if part == ".." and len(parts) > 1:
-            parts.pop()
-        elif part != ".":
-            parts.append(part)
-    return PurePath(*parts)
-
-
-def walk(roots: Iterable[Module]) -> Iterable[Module]:
-    """Every module of the tree once."""
-    seen: set[int] = set()
-    pending = deque(roots)
-    while pending:
-        module = pending.popleft()
-        if id(module) not in seen:
-            seen.add(id(module))
-            yield module
-            pending.extend(module.children)
-
-
-def _closure(roots: list[Module], disabled: Iterable[str]) -> Iterable[Module]:
-    """Breadth first; of several modules with one key the first counts, and its imports."""
-    seen: set[str] = set(disabled)
-    pending = deque(roots)
-    while pending:
-        module = pending.popleft()
-        if module.key not in seen:
-            seen.add(module.key)
-            yield module
-            pending.extend(module.children)
-
-
-def disabled_key(item: Any, module: Module, modules_path: Any) -> str:
-    """The key of the module that an entry of disabled_modules means.
-
-    Raises:
-        ShapeError: it names none.
-    """
-    item = force(item, module.source.scope)
-    if isinstance(item, str) and not item.startswith(("/", "./", "../")):
-        return str(_normal(PurePath(str(modules_path), item))) if modules_path is not None else item
-    if isinstance(item, str | PurePath):
-        return resolve(item, module.source)
-    key = item.get("key") if isinstance(item, Mapping) else getattr(item, "key", None)
-    if key is not None:
-        return str(key)
-    if isinstance(item, Mapping):
-        raise ShapeError(
-            f"Module `{module.file}' contains a disabled_modules item that is an attribute set, presumably a module, "
-            "that does not have a `key' attribute, so that it can't be known which module is meant",
-            place=module.source.place(("disabled_modules",)),
-            hint="Name it by its path, or by a mapping with the `key' that the module has.",
-        )
-    raise ShapeError(
-        f"Each disabled_modules item must be a path, a string or a mapping with a key, but one in `{module.file}' is of "
-        f"type `{type_name(item)}'",
-        place=module.source.place(("disabled_modules",)),
-    )
-
-
-def graph(collected: Collected) -> tuple[GraphNode, ...]:
-    """The tree of imports, with what is disabled marked."""
-    done: dict[int, GraphNode] = {}
-    for module in reversed(list(_children_last(collected.roots))):
-        imports = tuple(done[id(child)] for child in module.children)
-        done[id(module)] = GraphNode(module.key, module.file, module.key in collected.disabled_keys, imports)
-    return tuple(done[id(root)] for root in collected.roots)
-
-
-def _children_last(roots: list[Module]) -> Iterable[Module]:
-    """Every module once, each before all that it imports."""
-    order: list[Module] = []
-    state: dict[int, bool] = {}
-    pending = [(module, False) for module in reversed(roots)]
-    while pending:
-        module, finished = pending.pop()
-        if finished:
-            order.append(module)
-        elif id(module) not in state:
-            state[id(module)] = True
-            pending.append((module, True))
-            pending.extend((child, False) for child in reversed(module.children))
-    return reversed(order)
 
 
 def _check_circle(module: Module, parent: Module) -> None:

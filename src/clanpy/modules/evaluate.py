@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clanpy.modules.collect import GraphNode, graph
+from clanpy.modules.closure import GraphNode, graph
+from clanpy.modules.config import Config
 from clanpy.modules.context import Context
 from clanpy.modules.errors import ModuleError, Place, raise_all
-from clanpy.modules.evaluation import Config, Evaluation
+from clanpy.modules.evaluation import Evaluation
 from clanpy.modules.introspect import DocumentedOption, OptionGroup, document
 from clanpy.modules.show import parse_path
 from clanpy.modules.sources import UNKNOWN, Path, Source

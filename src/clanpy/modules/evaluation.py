@@ -3,213 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from clanpy.modules.calls import HERE, call
-from clanpy.modules.collect import Collected, Collector
+from clanpy.modules.calls import user_line
+from clanpy.modules.collect import Collector
+from clanpy.modules.config import Config
 from clanpy.modules.context import Context
-from clanpy.modules.errors import InfiniteRecursionError, MissingArgumentError, Place, ReadOnlyError, UnsetOptionError
+from clanpy.modules.errors import InfiniteRecursionError, MissingArgumentError
 from clanpy.modules.lazy import Lazy
-from clanpy.modules.mapping import LazyMapping
-from clanpy.modules.merge import MISSING, merge_definitions, shown
-from clanpy.modules.options import Constant, Declared, Group, option
-from clanpy.modules.priority import UNWRAPPED, mk_option_default, push_down
-from clanpy.modules.shape import Module
-from clanpy.modules.show import nearest, or_list, show_path
-from clanpy.modules.sources import Def, Level, Path, Source
+from clanpy.modules.merge import MISSING
+from clanpy.modules.pending import Doing, Pending
+from clanpy.modules.priority import mk_option_default
+from clanpy.modules.program import Program, is_known, module_group
+from clanpy.modules.show import nearest, or_list
+from clanpy.modules.sources import Level, Path, Source
 from clanpy.modules.stack import frames, guarded
-
-
-BUILT_IN: Final = Source("<built in>")
-
-
-class Program:
-    """The modules of an evaluation, collected, and the options they declare.
-
-    Shared by all evaluations of a submodule type whose modules are no functions.
-
-    Attributes:
-        deep: the configuration of modules that others import, in merge order; it comes before what is added later.
-        top: the configuration of the modules that were given, in merge order; it comes after.
-        static_known: all that these modules define is known to have an option.
-    """
-
-    __slots__ = ("collected", "deep", "notices", "problems", "static_known", "top", "tree")
-
-    def __init__(self, collected: Collected, tree: Group) -> None:
-        self.collected = collected
-        self.tree = tree
-        roots = {id(root) for root in collected.roots}
-        merged = collected.modules[::-1]
-        defining = [m for m in merged if m.config.__class__ is not dict or m.config]
-        self.deep = [m for m in defining if id(m) not in roots]
-        self.top = [m for m in defining if id(m) in roots]
-        self.notices = [n for m in merged for n in m.notices]
-        self.static_known = False
-        self.problems = [p for m in merged for p in m.problems]
-
-    def shareable(self, *, static_known: bool) -> Program:
-        """The same for many evaluations: sources belong to none of them."""
-        self.static_known = static_known
-        for module in self.collected.modules:
-            module.source = module.source.bound(None, ())
-        return self
-
-    def level(self, modules: Sequence[Module], evaluation: Evaluation) -> Level:
-        found: Level = []
-        for module in modules:
-            source = module.source
-            if source.scope is None:
-                source = source.bound(evaluation, evaluation.prefix)
-            found.extend(push_down(module.config, source, evaluation.prefix))
-        return found
-
-
-class Config(LazyMapping):
-    """A level of the configuration: what the options of a group are, and whatever a freeform type lets in."""
-
-    __slots__ = ("_children", "_evaluation", "_group", "_level")
-
-    def __init__(self, evaluation: Evaluation, group: Group, loc: Path, level: Level) -> None:
-        super().__init__(evaluation.context, loc)
-        self._evaluation = evaluation
-        self._group = group
-        self._children = group.children
-        self._level = level
-
-    def _names(self) -> Iterator[str]:
-        free = self.free_()
-        names = self._group.shown | free.keys() if free else self._group.shown
-        return iter(names - {"_module"} if self._is_root() else names)
-
-    def _has(self, name: str) -> bool:
-        return name in self._children or name in self.free_()
-
-    def _is_root(self) -> bool:
-        return len(self._loc) == len(self._evaluation.prefix)
-
-    def free_(self) -> Mapping[str, Any]:
-        """What a freeform type lets in at this level."""
-        found: Any = self._evaluation.freeform_value()
-        for name in self._loc[len(self._evaluation.prefix) :]:
-            found = found[name] if isinstance(found, Mapping) and name in found else {}
-        return found if isinstance(found, Mapping) else {}
-
-    def _quick(self, name: str) -> Any:
-        child = self._children.get(name)
-        if child is None:
-            return MISSING
-        found: Any = MISSING
-        source = BUILT_IN
-        for mapping, where in self._level:
-            if name in mapping:
-                if found is not MISSING:
-                    return MISSING
-                found, source = mapping[name], where
-        if child.__class__ is Group:
-            return self._quick_group(child, name, found, source)
-        assert isinstance(child, Declared)
-        return self._quick_option(child, name, found, source)
-
-    def _quick_option(self, child: Declared, name: str, found: Any, source: Source) -> Any:
-        if found is MISSING:
-            value = child.instant
-            if value is MISSING and child.constant is not MISSING:
-                value = child.type.quick(self._context, self._loc, name, child.constant, child.source)
-        elif child.plain and found.__class__ in UNWRAPPED:
-            value = child.type.quick(self._context, self._loc, name, found, source)
-        else:
-            return MISSING
-        if value is not MISSING:
-            self._context.forced += 1
-        return value
-
-    def _quick_group(self, group: Group, name: str, found: Any, source: Source) -> Any:
-        if found is MISSING and not (name == "_module" and self._is_root()):
-            return Config(self._evaluation, group, (*self._loc, name), [])
-        if found.__class__ is dict and name != "_module":
-            return Config(self._evaluation, group, (*self._loc, name), [(found, source)])
-        return MISSING
-
-    def _evaluate(self, name: str) -> Any:
-        child = self._children.get(name)
-        if child is None:
-            return self.free_()[name]
-        if isinstance(child, Group):
-            return Config(self._evaluation, child, (*self._loc, name), self._pushed(name))
-        self._context.forced += 1
-        return evaluate_option(self._evaluation, child, (*self._loc, name), self.definitions_(name))
-
-    def _pushed(self, name: str) -> Level:
-        path = (*self._loc, name)
-        level = [part for m, s in self._level if name in m for part in push_down(m[name], s, path)]
-        if name == "_module" and self._is_root():
-            level.append((self._evaluation.internal_config(), BUILT_IN))
-        return level
-
-    @property
-    def group_(self) -> Group:
-        """The options of this level."""
-        return self._group
-
-    @property
-    def level_(self) -> Level:
-        """What the modules say about this level."""
-        return self._level
-
-    @property
-    def evaluation_(self) -> Evaluation:
-        """The evaluation whose configuration this is."""
-        return self._evaluation
-
-    def definitions_(self, name: str) -> list[Def]:
-        """What the modules say about this option, as they say it, without the default."""
-        return [Def(m[name], s) for m, s in self._level if name in m]
-
-    def described_(self, name: str) -> str:
-        path = (*self._loc, name)
-        child = self._children.get(name)
-        computed = [d for d in self.definitions_(name) if d.value.__class__ not in UNWRAPPED]
-        place: Any = computed[0].place(path) if computed else None
-        if place is None and isinstance(child, Declared) and child.places:
-            place = child.places[0]
-        return f"{show_path(path)} ({place})" if place else show_path(path)
-
-
-def evaluate_option(evaluation: Evaluation, declared: Declared, path: Path, defs: list[Def]) -> Any:
-    """The value of an option: default and definitions merged by its type, then `apply`."""
-    wanted = declared.option
-    found = with_default(evaluation, declared, defs)
-    if wanted.read_only and len(found) > 1:
-        raise ReadOnlyError(
-            f"The option `{show_path(path)}' is read-only, but it's set multiple times",
-            path=path,
-            place=found[-1].place(path),
-            definitions=shown(found, path),
-        )
-    try:
-        value = merge_definitions(evaluation.context, declared.type, path, found)
-    except UnsetOptionError as error:
-        if error.place is None and error.path == path and declared.places:
-            error.place = declared.places[0]
-        raise
-    return value if wanted.apply is None else call(wanted.apply, evaluation, value)
-
-
-def with_default(evaluation: Evaluation, declared: Declared, defs: list[Def]) -> list[Def]:
-    """The definitions, the option's default in front."""
-    default = declared.option.default
-    if default is MISSING:
-        return defs
-    if isinstance(default, Constant):
-        default = default.value
-    elif callable(default) and not isinstance(default, type | Lazy):
-        function = default
-        default = Lazy(lambda: call(function, evaluation))
-    elif isinstance(default, type):
-        default = default()  # `default=list`
-    return [Def(mk_option_default(default), declared.source), *defs]
 
 
 class Evaluation:
@@ -292,10 +101,10 @@ class Evaluation:
         if self._program.notices:
             self.context.noticed.append(self)
 
-    def _busy(self, what: str) -> _Doing:
+    def _busy(self, what: str) -> Doing:
         if self._state:
             raise self._too_early()
-        return _Doing(self, what)
+        return Doing(self, what)
 
     def set_state(self, what: str) -> None:
         self._state = what
@@ -305,7 +114,7 @@ class Evaluation:
         return self._program is not None if which == "options" else self._level is not None
 
     def _too_early(self) -> InfiniteRecursionError:
-        where = _user_line()
+        where = user_line()
         via = " → ".join(owner.described_(name) for owner, name in frames())
         return InfiniteRecursionError(
             f"infinite recursion: the configuration is read while {self._state}" + (f" ({via})" if via else ""),
@@ -441,7 +250,7 @@ class Evaluation:
         where = f" in `{source.file}'" if source is not None else ""
         raise MissingArgumentError(
             f"while evaluating the module argument `{name}'{where}: attribute `{name}' missing in `_module.args'",
-            place=source.fixed if source is not None else _user_line(),
+            place=source.fixed if source is not None else user_line(),
             hint=f"Did you mean {or_list(close)}?" if close else None,
         )
 
@@ -452,126 +261,3 @@ class Evaluation:
         if self._options is None:
             self._options = OptionGroup(self, self.program.tree, self.prefix)
         return self._options
-
-
-class _Doing:
-    """While this is open, reading the configuration is a mistake that can be named."""
-
-    __slots__ = ("evaluation", "what")
-
-    def __init__(self, evaluation: Evaluation, what: str) -> None:
-        self.evaluation = evaluation
-        self.what = what
-
-    def __enter__(self) -> None:
-        self.evaluation.set_state(self.what)
-
-    def __exit__(self, *_: object) -> None:
-        self.evaluation.set_state("")
-
-
-class Pending:
-    """`config` as module functions get it: lazy values while modules are collected, the real thing afterwards."""
-
-    __slots__ = ("_evaluation", "_which")
-
-    def __init__(self, evaluation: Evaluation, which: str) -> None:
-        self._evaluation = evaluation
-        self._which = which
-
-    def _now(self) -> Any:
-        return getattr(self._evaluation, self._which)
-
-    def __getattr__(self, name: str) -> Any:
-        if name[:2] == "__":
-            raise AttributeError(name)
-        if self._evaluation.ready(self._which):
-            return getattr(self._now(), name)
-        return Lazy(lambda: getattr(self._now(), name))
-
-    def __getitem__(self, name: str) -> Any:
-        if self._evaluation.ready(self._which):
-            return self._now()[name]
-        return Lazy(lambda: self._now()[name])
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._now()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._now())
-
-    def __len__(self) -> int:
-        return len(self._now())
-
-    def keys(self) -> Any:
-        return self._now().keys()
-
-    def __repr__(self) -> str:
-        return repr(self._now()) if self._evaluation.ready(self._which) else f"<{self._which}, not yet known>"
-
-
-def is_known(group: Group, mappings: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether all definitions have an option, as far as that can be told from plain mappings."""
-    pending = [(group, mapping) for mapping in mappings]
-    while pending:
-        group, mapping = pending.pop()
-        known = group.children
-        if not mapping.keys() <= known.keys():
-            return False
-        for name in group.groups:
-            if name in mapping:
-                inner: Any = mapping[name]
-                child: Any = known[name]
-                if inner.__class__ is not dict:
-                    return False
-                pending.append((child, inner))
-    return True
-
-
-def module_group() -> Group:
-    """The options of the module system itself."""
-    if not _MODULE:
-        from clanpy.modules import types  # noqa: PLC0415  # of which submodules evaluate
-        from clanpy.modules.declare import declare  # noqa: PLC0415  # as above
-
-        place = Place("<built in>")
-        anyone = {
-            "args": option(
-                types.lazy_attrs_of(types.raw), place=place, description="Further arguments of all modules, by name."
-            ),
-            "check": option(
-                types.bool,
-                default=True,
-                internal=True,
-                place=place,
-                description="Whether a definition without an option is an error.",
-            ),
-            "freeform_type": option(
-                types.null_or(types.option_type),
-                default=None,
-                internal=True,
-                place=place,
-                description="The type of all definitions that have no option; None when there may be none.",
-            ),
-            "special_args": option(
-                internal=True,
-                read_only=True,
-                place=place,
-                description="The arguments that were given to the evaluation itself.",
-            ),
-        }
-        _MODULE.append(declare([(anyone, BUILT_IN)], ("_module",), {}))
-    return _MODULE[0]
-
-
-_MODULE: list[Group] = []
-
-
-def _user_line() -> Place | None:
-    """The innermost line of code that is not this library's own."""
-    frame = sys._getframe(1)  # noqa: SLF001  # the documented way to know one's caller
-    while frame.f_back is not None:
-        if not frame.f_code.co_filename.startswith(HERE):
-            return Place(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return None

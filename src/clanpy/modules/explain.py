@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from clanpy.modules.config import Config, with_default
 from clanpy.modules.errors import MissingAttributeError, ModuleError, Place
-from clanpy.modules.evaluation import Config, Evaluation, with_default
+from clanpy.modules.evaluation import Evaluation
 from clanpy.modules.lazy import Lazy, force
 from clanpy.modules.mapping import LazyMapping
 from clanpy.modules.merge import MISSING, strongest

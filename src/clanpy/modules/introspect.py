@@ -13,7 +13,8 @@ from clanpy.modules.sources import Def, Path
 
 
 if TYPE_CHECKING:
-    from clanpy.modules.evaluation import Config, Evaluation
+    from clanpy.modules.config import Config
+    from clanpy.modules.evaluation import Evaluation
     from clanpy.modules.types.base import Type
 
 
@@ -104,7 +105,7 @@ class OptionView(DocumentedOption):
         return self.loc[len(self._config.evaluation_.prefix) :]
 
     def _final(self) -> tuple[list[Def], int]:
-        from clanpy.modules.evaluation import with_default  # noqa: PLC0415  # evaluations use this module
+        from clanpy.modules.config import with_default  # noqa: PLC0415  # evaluations use this module
 
         defs = with_default(self._config.evaluation_, self._declared, self._config.definitions_(self._name))
         return final(defs, self.loc, self.type)

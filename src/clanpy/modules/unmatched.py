@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clanpy.modules.calls import protected
+from clanpy.modules.config import Config
 from clanpy.modules.errors import EvaluationError, ModuleError, UnknownOptionError
-from clanpy.modules.evaluation import Config
 from clanpy.modules.merge import shown
 from clanpy.modules.options import Option
 from clanpy.modules.priority import If, Merge, Override

@@ -169,6 +169,12 @@ def mk_module(m: Any) -> Any:
     return body({})
 
 
+def errors_of(case: Case, name: str | None) -> tuple[ModuleError, ...]:
+    """All errors of a module set, or those that are found below one option at the top."""
+    result = evaluate([mk_module(m) for m in case["modules"]])
+    return result.errors(where=lambda path: name is None or path[0] == name)
+
+
 def outcome(case: Case) -> dict[str, Any]:
     """For each option at the top its value, or which kind of error it has; or the error of everything."""
     try:

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from clanpy.modules.types.around import add_check, non_empty_list_of, null_or, uniq, unique
 from clanpy.modules.types.base import Type, mk_option_type
-from clanpy.modules.types.choice import (
-    add_check,
-    coerced_to,
-    either,
-    enum,
-    non_empty_list_of,
-    null_or,
-    one_of,
-    uniq,
-    unique,
-)
+from clanpy.modules.types.choice import coerced_to, either, enum, one_of
 from clanpy.modules.types.deferred import deferred_module, deferred_module_with, option_type
 from clanpy.modules.types.free import anything, function_to, raw, unspecified
 from clanpy.modules.types.scalars import (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from clanpy.modules.context import Context
-from clanpy.modules.errors import ModuleError, raise_all
+from clanpy.modules.errors import EvaluationError, ModuleError
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.mapping import LazyMapping, cycle
 from clanpy.modules.merge import MISSING, checked_merge, final, mismatch, unset
@@ -55,7 +55,11 @@ class ListOf(Type):
                     self._element(context, (*path, f"[definition {n}-entry {m}]"), Def(value, d.source), values)
                 except ModuleError as error:
                     errors.append(error)
-        raise_all(errors)
+        if errors:
+            report = errors[0] if len(errors) == 1 else EvaluationError(errors)
+            # A check goes on in the other elements, and in what is left of these.
+            report.resume = [*values, *(e.resume for e in errors if e.resume is not None)]
+            raise report
         return values
 
     def _element(self, context: Context, path: Path, d: Def, values: list[Any]) -> None:

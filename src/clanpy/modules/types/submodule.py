@@ -8,10 +8,11 @@ from typing import Any
 
 from clanpy.modules.context import Context
 from clanpy.modules.errors import DeclarationError, ModuleError
-from clanpy.modules.evaluation import Evaluation, Program, is_known
+from clanpy.modules.evaluation import Evaluation
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.merge import MISSING
 from clanpy.modules.priority import If, Merge, Override, Wrapper, mk_force
+from clanpy.modules.program import Program, is_known
 from clanpy.modules.shape import Given, Importable, is_function
 from clanpy.modules.show import show_value
 from clanpy.modules.sources import UNKNOWN, Def, Level, Path, Source
