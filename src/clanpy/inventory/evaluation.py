@@ -16,10 +16,10 @@ from clanpy.inventory.sigils import DROPPED
 from clanpy.inventory.sources import Source
 from clanpy.inventory.spelling import ROOT, Level, Report, rewrite
 from clanpy.inventory.translate import Translator
+from clanpy.modules.config import Config
 from clanpy.modules.errors import ModuleError, UnsetOptionError, flat
 from clanpy.modules.errors import Place as ModulePlace
 from clanpy.modules.evaluate import Result, evaluate
-from clanpy.modules.evaluation import Config
 from clanpy.modules.priority import Override
 from clanpy.modules.shape import Given
 from clanpy.modules.sources import Source as ModuleSource

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from clanpy.modules import MISSING, types
 from clanpy.modules.context import Context
 from clanpy.modules.sources import Def, Path, Source
+from clanpy.modules.types.around import NullOr
 from clanpy.modules.types.base import Atomic, Type
-from clanpy.modules.types.choice import NullOr
 from clanpy.modules.types.structure import AttrsOf, ListOf
 from clanpy.modules.types.submodule import Submodule
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clanpy.inventory.kinds import Name
+from clanpy.modules.config import Config
 from clanpy.modules.errors import ModuleError
-from clanpy.modules.evaluation import Config
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.options import Declared
 from clanpy.modules.priority import Wrapper

@@ -12,8 +12,8 @@ from clanpy.inventory.spelling import ROOT, Level
 from clanpy.modules import MISSING, evaluate
 from clanpy.modules.introspect import DocumentedOption
 from clanpy.modules.options import Option
+from clanpy.modules.types.around import NullOr
 from clanpy.modules.types.base import Atomic, Type
-from clanpy.modules.types.choice import NullOr
 from clanpy.modules.types.deferred import DeferredModuleType
 from clanpy.modules.types.structure import AttrsOf, ListOf
 from clanpy.modules.types.submodule import Submodule

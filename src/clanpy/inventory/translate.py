@@ -21,8 +21,8 @@ from clanpy.inventory.kinds import Carried, hint_of, plain, what
 from clanpy.inventory.places import Path_, Places, snake
 from clanpy.inventory.spelling import dotted
 from clanpy.modules import errors as module_errors
+from clanpy.modules.config import Config
 from clanpy.modules.errors import ModuleError
-from clanpy.modules.evaluation import Config
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.merge import final
 from clanpy.modules.options import Declared
