@@ -176,7 +176,7 @@ def test_decisions_are_numbered_and_listed() -> None:
 def test_the_site_builds(tmp_path: Path) -> None:
     mkdocs = Path(sys.executable).parent / "mkdocs"
     result = subprocess.run(
-        [str(mkdocs), "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [str(mkdocs), "build", "--strict", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT,
         capture_output=True,
         text=True,
