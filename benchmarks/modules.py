@@ -19,13 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from clanpy.modules import evaluate, option, to_data
+from clanpy.modules import evaluate, option, resolve, to_data
 from clanpy.modules import types as t
-from clanpy.modules.context import Context
-from clanpy.modules.sources import Def, Source
 
 
-CONTEXT = Context()
 INSTANCES = 20
 ASPECTS = 20
 
@@ -107,18 +104,14 @@ SCHEMA: dict[str, Any] = {
 
 def resolve_settings(config: Any) -> int:
     """The settings of every machine in every instance, from four levels."""
-    source = Source("<instance>")
     count = 0
     for instance in config.instances.values():
         for role in instance.roles.values():
-            general = [
-                Def(to_data(role.settings), source),
-                *(Def(to_data(t.settings), source) for t in role.tags.values()),
-            ]
+            general = [to_data(role.settings), *(to_data(tag.settings) for tag in role.tags.values())]
             for name in config.machines:
-                own = [Def(to_data(role.machines[name].settings), source)] if name in role.machines else []
+                own = [to_data(role.machines[name].settings)] if name in role.machines else []
                 path = ("instances", "x", "machines", name, "settings")
-                to_data(SETTINGS.merge(CONTEXT, path, [*own, *general]))
+                to_data(resolve(SETTINGS, [*own, *general], path=path))
                 count += 1
     return count
 

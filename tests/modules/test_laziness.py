@@ -1,6 +1,7 @@
 """What is computed, when, how often, how deep, and by which thread."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -218,6 +219,22 @@ def test_an_exception_that_is_no_error_leaves_the_value_to_be_computed() -> None
     with pytest.raises(Stop):
         config.a  # noqa: B018  # looking is the test
     assert config.a == 5
+
+
+def test_an_interrupt_ends_a_deep_evaluation_and_leaves_others_alone() -> None:
+    caught = threading.Event()
+
+    def innermost() -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        caught.wait(20)
+        return 0
+
+    options = {f"o{n}": option(t.int, default=lambda config, n=n: config[f"o{n + 1}"] + 1) for n in range(200)}
+    config = evaluate([{"options": {**options, "o200": option(t.int, default=innermost)}}]).config
+    with pytest.raises(KeyboardInterrupt):
+        config.o0  # noqa: B018  # looking is the test
+    assert evaluate([{"options": options | {"o200": option(t.int, default=0)}}]).config.o0 == 200
+    caught.set()
 
 
 def test_evaluations_can_use_each_other() -> None:

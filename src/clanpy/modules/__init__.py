@@ -62,6 +62,7 @@ from clanpy.modules.rename import (
     mk_removed_option_module,
     mk_renamed_option_module,
 )
+from clanpy.modules.resolve import origins, resolve
 from clanpy.modules.show import parse_path, show_path
 from clanpy.modules.types.base import Type, mk_option_type
 
@@ -118,7 +119,9 @@ __all__ = [
     "mk_vm_override",
     "model",
     "option",
+    "origins",
     "parse_path",
+    "resolve",
     "show_path",
     "to_data",
     "to_nix_module",

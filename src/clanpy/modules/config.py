@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from clanpy.modules.calls import call
-from clanpy.modules.errors import ReadOnlyError, UnsetOptionError
+from clanpy.modules.errors import Place, ReadOnlyError, UnsetOptionError
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.mapping import LazyMapping
-from clanpy.modules.merge import MISSING, merge_definitions, shown
+from clanpy.modules.merge import MISSING, final, merge_definitions, shown
 from clanpy.modules.options import Constant, Declared, Group
 from clanpy.modules.priority import UNWRAPPED, mk_option_default, push_down
 from clanpy.modules.program import BUILT_IN
 from clanpy.modules.show import show_path
 from clanpy.modules.sources import Def, Level, Path, Source
+from clanpy.modules.stack import guarded
 
 
 if TYPE_CHECKING:
@@ -121,6 +122,17 @@ class Config(LazyMapping):
     def definitions_(self, name: str) -> list[Def]:
         """What the modules say about this option, as they say it, without the default."""
         return [Def(m[name], s) for m, s in self._level if name in m]
+
+    def places_(self, name: str) -> tuple[Place, ...]:
+        path = (*self._loc, name)
+        child = self._children.get(name)
+        if isinstance(child, Declared):
+            defs = with_default(self._evaluation, child, self.definitions_(name))
+            return tuple(d.place(path) for d in guarded(final, defs, path, child.type).defs)
+        if isinstance(child, Group):
+            return tuple(source.place(path) for mapping, source in self._level if name in mapping)
+        free = self.free_()
+        return free.places_(name) if isinstance(free, LazyMapping) and name in free else ()
 
     def described_(self, name: str) -> str:
         path = (*self._loc, name)

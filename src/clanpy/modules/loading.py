@@ -164,7 +164,7 @@ def _decoded(path: Path, language: str, data: bytes, value: dict[str, Any]) -> d
 
 
 def _python(path: Path, data: bytes) -> Loaded:
-    module = ModuleType(f"_clanpy_module_{abs(hash(str(path))):x}")
+    module = ModuleType(f"clanpy module {path}")
     module.__file__ = str(path)
     # Where dataclasses and pickle look for the names of a module.
     sys.modules[module.__name__] = module

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from clanpy.modules.context import Context
-from clanpy.modules.errors import InfiniteRecursionError, MissingAttributeError, ModuleError
+from clanpy.modules.errors import InfiniteRecursionError, MissingAttributeError, ModuleError, Place
 from clanpy.modules.merge import MISSING
 from clanpy.modules.show import nearest, or_list, show_name, show_path
 from clanpy.modules.sources import Path
@@ -70,6 +70,10 @@ class LazyMapping(Mapping[str, Any]):
     def described_(self, name: str) -> str:
         """The option for a cycle: its path and the place where the value comes from."""
         return show_path((*self._loc, name))
+
+    def places_(self, name: str) -> tuple[Place, ...]:
+        """Where the value comes from: the places of the definitions that count."""
+        raise NotImplementedError
 
     # What makes it a mapping
 

@@ -135,19 +135,7 @@ class NixProgram:
         are ended.
         """
         self.started += 1
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command(argv),
-                stdin=asyncio.subprocess.DEVNULL if input is None else asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=self.environment(),
-                cwd=cwd,
-                start_new_session=True,
-                limit=LINE_LIMIT,
-            )
-        except OSError as error:
-            raise NixMissingError(f"{argv[0]} can't be started: {error.strerror}") from error
+        process = await self._spawn(argv, has_input=input is not None, cwd=cwd)
         try:
             async with asyncio.TaskGroup() as group:
                 out = group.create_task(_read(process.stdout))
@@ -158,6 +146,32 @@ class NixProgram:
             await _end(process)
             raise
         return Finished(tuple(argv), status, out.result(), err.result())
+
+    async def _spawn(self, argv: Sequence[str], *, has_input: bool, cwd: Path | None) -> asyncio.subprocess.Process:
+        """Start a program at the head of a process group of its own.
+
+        A cancellation that comes while it starts waits until there is a group that can be ended: asyncio itself would end the
+        program alone, and leave what it has started by then.
+        """
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
+                *self._command(argv),
+                stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=self.environment(),
+                cwd=cwd,
+                start_new_session=True,
+                limit=LINE_LIMIT,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except OSError as error:
+            raise NixMissingError(f"{argv[0]} can't be started: {error.strerror}") from error
+        except asyncio.CancelledError:
+            await _end(await starting)
+            raise
 
     def _command(self, argv: Sequence[str]) -> list[str]:
         name, *arguments = argv

@@ -43,6 +43,10 @@ class Part:
     def place(self) -> Place:
         return self.source.place(self._path, self.value)
 
+    def definition(self, path: Path) -> Def:
+        """The part as a definition of something at another path."""
+        return Def(self.value, self.source.moved(self._path, path))
+
     def as_root(self) -> Source:
         """The source of the module where it is the root of an evaluation."""
         source = self.source.moved(self._path, ()).bound(None, ())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from clanpy.modules.context import Context
-from clanpy.modules.errors import EvaluationError, ModuleError
+from clanpy.modules.errors import EvaluationError, ModuleError, Place
 from clanpy.modules.lazy import Lazy
 from clanpy.modules.mapping import LazyMapping, cycle
 from clanpy.modules.merge import MISSING, checked_merge, final, mismatch, unset
@@ -184,6 +184,10 @@ class Entries(LazyMapping):
         if self._single is not None:
             return [Def(self._single[name], self._defs[0].source)]
         return self._all()[name]
+
+    def places_(self, name: str) -> tuple[Place, ...]:
+        path = (*self._loc, name)
+        return tuple(d.place(path) for d in guarded(final, self.definitions_(name), path, self._elem).defs)
 
     @property
     def elem_type_(self) -> Type:
