@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from clanpy.inventory.findings import Findings
     from clanpy.inventory.model import Fleet, HostConfig
+    from clanpy.services.generator import Generator
 
-__all__ = ["check", "find_root", "load", "resolve", "show_fleet", "show_host"]
+__all__ = ["check", "find_root", "forget", "generators", "load", "resolve", "show_fleet", "show_host"]
 
 
 def resolve(fleet: Fleet, name: str) -> HostConfig:
@@ -31,6 +32,24 @@ def resolve(fleet: Fleet, name: str) -> HostConfig:
     from clanpy.inventory.hosts import resolve_host  # noqa: PLC0415 - services are read only for this
 
     return resolve_host(fleet, name)
+
+
+def generators(fleet: Fleet, name: str) -> tuple[Generator, ...]:
+    """The generators of one machine, sorted by name: all that services, the machine, its tags and aspects declare.
+
+    Raises:
+        ClanpyError: what is wrong with them; a CombinedError when it is more than one thing.
+    """
+    from clanpy.inventory.hosts import host_generators  # noqa: PLC0415 - services are read only for this
+
+    return host_generators(fleet, name)
+
+
+def forget(fleet: Fleet) -> None:
+    """Let go of what was worked out from public values: call it when values were generated since the fleet was loaded."""
+    from clanpy.inventory.hosts import forget as let_go  # noqa: PLC0415 - services are read only for this
+
+    let_go(fleet)
 
 
 def check(root: Path) -> Findings:

@@ -6,6 +6,7 @@ A fleet's own services are code of others: what they raise, or give instead of p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, Machine
 from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.pymodule import as_plain
-from clanpy.inventory.roles import Part, facts
+from clanpy.inventory.roles import Part, Roles
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile, NixTemplate
 from clanpy.services import Account, Share
 from clanpy.services.errors import ServiceDeclarationError
@@ -54,23 +55,32 @@ def _role_origin(fleet: Fleet, part: Part) -> str:
 
 
 def shares(
-    fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]
+    roles: Roles, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]
 ) -> Iterator[DeferredModule]:
-    """What services contribute once to a machine, whatever number of their instances it is in."""
-    by_service: dict[tuple[str, Path], list[Part]] = {}
-    for part in parts:
-        by_service.setdefault((part.service.name, part.folder), []).append(part)
-    for (name, _), found in sorted(by_service.items(), key=lambda item: item[0][0]):
-        make = found[0].service.per_machine
-        members = tuple(part.member for part in found if part.member is not None)
-        if make is None or not members:
-            continue
-        share = Share(machine=facts(machine), domain=fleet.meta.domain, members=members)
-        what = "what it contributes to a machine"
-        data = _asked(name, what, partial(make, share), errors)
-        content = _checked(fleet, NixData(data), name, what, errors) if data else None
-        if content is not None:
-            yield DeferredModule(f"{machine.class_}/{name}", machine.class_, content, f"service {name}")
+    """What services contribute once to a machine: for each instance that it is in, and whatever number of them there is."""
+    class_ = machine.class_
+    for service, share in roles.shares(machine, parts):
+        made: list[tuple[str, str, Callable[[], Mapping[str, Any] | None]]] = []
+        if service.per_instance is not None:
+            made = [
+                (f"/{part.instance}", f"instance {part.instance} of ", partial(service.per_instance, part))
+                for part in _by_instance(share)
+            ]
+        if service.per_machine is not None:
+            made.append(("", "", partial(service.per_machine, share)))
+        for key, whose, make in made:
+            what = f"what it contributes to {whose.removesuffix(' of ') or 'a machine'}"
+            data = _asked(service.name, what, make, errors)
+            content = _checked(roles.fleet, NixData(data), service.name, what, errors) if data else None
+            if content is not None:
+                yield DeferredModule(f"{class_}/{service.name}{key}", class_, content, f"{whose}service {service.name}")
+
+
+def _by_instance(share: Share) -> Iterator[Share]:
+    """The part in each instance."""
+    for instance in dict.fromkeys(member.instance for member in share.members):
+        members = tuple(member for member in share.members if member.instance == instance)
+        yield replace(share, members=members, instance=instance)
 
 
 def accounts(fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]) -> list[Account]:

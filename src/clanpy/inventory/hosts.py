@@ -29,6 +29,7 @@ from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.roles import Part, Roles
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account
+from clanpy.services.generator import Generator
 
 
 MACHINE_FILES = ("hardware-configuration.nix", "disko.nix", "facter.json", "configuration.nix")
@@ -40,11 +41,34 @@ def resolve_host(fleet: Fleet, name: str) -> HostConfig:
     Raises:
         ClanpyError: what is wrong with it; a CombinedError when it is more than one thing.
     """
-    resolver = fleet.memo.setdefault("resolver", None) or Resolver(fleet)
-    fleet.memo["resolver"] = resolver
-    host, errors = resolver.host(name)
+    host, errors = resolver_of(fleet).host(name)
     raise_all(errors)
     return host
+
+
+def resolver_of(fleet: Fleet) -> Resolver:
+    """The one resolver of a fleet, which keeps what its machines share."""
+    found: Resolver | None = fleet.memo.get("resolver")
+    if found is None:
+        found = fleet.memo["resolver"] = Resolver(fleet)
+    return found
+
+
+def host_generators(fleet: Fleet, name: str) -> tuple[Generator, ...]:
+    """The generators of one machine, by name, without anything else of it.
+
+    Raises:
+        ClanpyError: what is wrong with them; a CombinedError when it is more than one thing.
+    """
+    errors: list[ClanpyError] = []
+    found = resolver_of(fleet).roles.generators(name, errors)
+    raise_all(list(dict.fromkeys(errors)))
+    return found
+
+
+def forget(fleet: Fleet) -> None:
+    """Let go of what was worked out, so that public values that have been generated since are seen."""
+    fleet.memo.pop("resolver", None)
 
 
 class Resolver:
@@ -80,6 +104,7 @@ class Resolver:
                 ]
             ),
             homes=dict(self._homes(found, parts, errors)),
+            generators=self.roles.generators(name, errors, parts),
         )
         errors.extend(dict.fromkeys(self._wrong))
         return host, errors
@@ -124,7 +149,7 @@ class Resolver:
                 place = place_text(self.fleet.where(*base, name))
                 why = f"instance {part.instance.name}, role {part.role}{place}"
                 yield from self._aspect(machine.class_, name, why)
-        yield from shares(self.fleet, machine, parts, errors)
+        yield from shares(self.roles, machine, parts, errors)
 
     def _homes(
         self, accounts: Sequence[Account], parts: Sequence[Part], errors: list[ClanpyError]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import Place
 from clanpy.inventory.places import Places
 from clanpy.modules.deferred import DeferredModule, NixClass
+
+
+if TYPE_CHECKING:
+    from clanpy.services.generator import Generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +176,8 @@ class HostConfig:
     """One machine, complete: everything that is needed to build and reach it.
 
     `modules` are the deferred modules of the system's class in import order; `homes` those of each account with a home
-    configuration (class home), in import order, by account name. `targets` are tried in order.
+    configuration (class home), in import order, by account name. `targets` are tried in order. `generators` are the values that it
+    needs generated, by name.
     """
 
     machine: Machine
@@ -182,6 +187,7 @@ class HostConfig:
     users: tuple[HostUser, ...]
     modules: tuple[DeferredModule, ...]
     homes: Mapping[str, tuple[DeferredModule, ...]]
+    generators: tuple[Generator, ...] = ()
 
     @property
     def name(self) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from clanpy.errors import ClanpyError, nearest
+from clanpy.inventory.exports import Exports
+from clanpy.inventory.generators import merged, service_generators
 from clanpy.inventory.model import Fleet, Instance, Machine, Membership, User
 from clanpy.inventory.references import people, role_members
 from clanpy.inventory.settings import Final, final_settings, labels_of, origins, role_index, unknown_settings
 from clanpy.modules.deferred import NixClass
-from clanpy.services import MachineFacts, Member, Service, find_service
+from clanpy.services import MachineFacts, Member, Service, Share, find_service
 from clanpy.services.errors import UnknownRoleError
+from clanpy.services.generator import Generator
 
 
 @dataclass(slots=True)
@@ -48,6 +51,11 @@ class Roles:
     _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
     _unknown: dict[tuple[str, str], tuple[ClanpyError, ...]] = field(default_factory=dict)
     _tags: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def exports(self) -> Exports:
+        """What members may look at beside themselves."""
+        return Exports(self)
 
     @cached_property
     def by_machine(self) -> Mapping[str, tuple[tuple[Instance, str], ...]]:
@@ -109,6 +117,46 @@ class Roles:
             self._unknown[key] = tuple(unknown_settings(self.fleet, instance, role, service))
         return self._unknown[key]
 
+    def service_id(self, instance: Instance) -> str:
+        """What tells a service from others of the same name, from elsewhere."""
+        return f"{instance.input}/{instance.service}" if instance.input else instance.service
+
+    def member(self, instance: Instance, role: str, machine: str) -> Member | None:
+        """A member by the names of its role and machine; None when its settings are wrong."""
+        found = self.service(instance)
+        if isinstance(found, ClanpyError) or role not in found[0].roles:
+            return None
+        final, _ = self._final(self.fleet.machines[machine], instance, role, found[0])
+        return self._member(self.fleet.machines[machine], instance, role, final)
+
+    def shares(self, machine: Machine, parts: Sequence[Part]) -> Iterator[tuple[Service, Share]]:
+        """What a machine has of each service that it is in, by the name of the service; members with wrong settings are left out."""
+        by_service: dict[str, list[Part]] = {}
+        for part in parts:
+            by_service.setdefault(self.service_id(part.instance), []).append(part)
+        for id_, found in sorted(by_service.items()):
+            members = tuple(part.member for part in found if part.member is not None)
+            if members:
+                yield found[0].service, self._share(machine, id_, members)
+
+    def _share(self, machine: Machine, id_: str, members: tuple[Member, ...]) -> Share:
+        return Share(
+            machine=facts(machine), domain=self.fleet.meta.domain, members=members, service=id_, view=self.exports
+        )
+
+    def generators(
+        self, name: str, errors: list[ClanpyError], parts: Sequence[Part] | None = None
+    ) -> tuple[Generator, ...]:
+        """The generators of a machine, by name. `parts` are what it is in, where that is known already."""
+        machine = self.fleet.machines[name]
+        known = list(self.parts(machine, errors)) if parts is None else parts
+        shares = [
+            (service.name, service.generators, share)
+            for service, share in self.shares(machine, known)
+            if service.generators is not None
+        ]
+        return merged(name, service_generators(known, shares, errors), errors)
+
     def _member(self, machine: Machine, instance: Instance, role: str, final: Final) -> Member | None:
         if final.model is None:
             return None
@@ -120,6 +168,7 @@ class Roles:
             settings=final.model,
             people=self.people,
             members=lambda: {name: role_members(self.fleet, found) for name, found in instance.roles.items()},
+            view=self.exports,
         )
 
 

@@ -1,7 +1,8 @@
 """Services: what can be declared, and finding what is declared.
 
-For the author of a service: `Service`, `Role`, the contributions `Template`, `Static` and `Computed`, and from
-`clanpy.services.settings` the base `Settings` with `Field`.
+For the author of a service: `Service`, `Role`, the contributions `Template`, `Static` and `Computed`; from
+`clanpy.services.settings` the base `Settings` with `Field`; from `clanpy.services.exports` what can be told to others, and from
+`clanpy.services.generator` how values are generated.
 """
 
 from __future__ import annotations

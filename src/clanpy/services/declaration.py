@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from clanpy.modules.deferred import NixClass, NixData, NixFile, NixTemplate
+from clanpy.services.exports import BLIND, Export, T, View
+from clanpy.services.generator import Generator
 
 
 if TYPE_CHECKING:
@@ -64,14 +66,47 @@ class MachineFacts:
         }
 
 
+class _Looking:
+    """What a member and a share have in common: what they may ask of the rest of the fleet."""
+
+    __slots__ = ()
+    machine: MachineFacts
+    view: View
+
+    def exported(
+        self, kind: type[T], *, service: str | None = None, instance: str | None = None, role: str | None = None
+    ) -> Mapping[str, tuple[T, ...]]:
+        """What is exported of a kind (`clanpy.services.exports`), by the machine that it is about, sorted.
+
+        `service`, `instance` and `role` (of whoever exports) narrow it down. Nothing is worked out before it is looked into.
+
+        Raises (when looked into):
+            ExportCycleError: what is exported depends on itself.
+        """
+        return self.view.exported(kind, service=service, instance=instance, role=role)
+
+    def path(self, generator: str, file: str) -> str:
+        """Where a file of a generator of this machine is, on this machine."""
+        return self.view.path(self.machine.name, generator, file)
+
+    def public(self, generator: str, file: str, *, machine: str | None = None) -> str | None:
+        """A public value as it is stored with the fleet, of this machine or of another; None while it is not generated.
+
+        Raises:
+            SecretValueError: the file is secret.
+        """
+        return self.view.public(machine or self.machine.name, generator, file)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class Member(_Looking):
     """One machine in one role of one instance, as a contribution sees it.
 
     Attributes:
         settings: the final settings, an instance of the role's model.
         people: the users of the fleet, by every name that they go by.
         members: gives the machines of every role of this instance, by role, sorted. A function: most never ask.
+        view: the rest of the fleet; ask with the methods.
     """
 
     instance: str
@@ -81,6 +116,14 @@ class Member:
     settings: Any
     people: Mapping[str, Person]
     members: Callable[[], Mapping[str, tuple[str, ...]]]
+    view: View = field(default=BLIND, repr=False, compare=False)
+
+    def peers(self, role: str | None = None) -> Mapping[str, Member]:
+        """The members of a role of this instance (of the own one without `role`), by machine, with their final settings.
+
+        Members whose settings are wrong are left out: they are errors of their own.
+        """
+        return self.view.members(self.instance, role or self.role)
 
     def to_dict(self) -> dict[str, Any]:
         """The member as JSON data: what a template or a static Nix file is given."""
@@ -153,12 +196,22 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """All that one machine has of a service: its part in every instance and role, in order."""
+class Share(_Looking):
+    """What one machine has of a service: its part in every instance and role, in order.
+
+    `instance` is set where it is the part in one instance only (`per_instance`).
+    """
 
     machine: MachineFacts
     domain: str
     members: tuple[Member, ...]
+    instance: str | None = None
+    service: str = ""
+    view: View = field(default=BLIND, repr=False, compare=False)
+
+    def instances(self) -> Mapping[str, Mapping[str, tuple[str, ...]]]:
+        """Every instance of the service, also those that this machine has no part in: the machines of each role, sorted."""
+        return self.view.instances(self.service)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +222,10 @@ class Role:
         settings: a model made with `clanpy.services.settings.Settings`.
         nixos, darwin, home: what each member contributes to systems (or to the homes on them) of that class.
         accounts: the accounts that a member has because of this role.
+        generators: the values that a member needs generated. The same declaration by two roles counts once.
+        exports: what a member tells others, values of `clanpy.services.exports`.
         min_members, max_members: how many machines may be in the role of one instance.
+        classes: the only classes that members may be of; None for any.
         notes: for a class without a half of its own: why, in a few words.
     """
 
@@ -179,8 +235,11 @@ class Role:
     darwin: tuple[Contribution, ...] = ()
     home: tuple[Contribution, ...] = ()
     accounts: Callable[[Member], Iterable[Account]] | None = None
+    generators: Callable[[Member], Iterable[Generator]] | None = None
+    exports: Callable[[Member], Iterable[Export]] | None = None
     min_members: int = 0
     max_members: int | None = None
+    classes: tuple[NixClass, ...] | None = None
     notes: Mapping[NixClass, str] = field(default_factory=dict)
 
     def half(self, class_: NixClass) -> tuple[Contribution, ...]:
@@ -195,9 +254,21 @@ class Role:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A service. `per_machine` contributes once to a machine, whatever number of instances it is in; None for nothing."""
+    """A service.
+
+    Attributes:
+        per_instance: contributes once to a machine for each instance that it is in, whatever roles it has there; None for nothing.
+        per_machine: contributes once to a machine, whatever number of instances it is in; None for nothing.
+        generators: the values that a machine needs generated once, whatever number of instances it is in.
+        max_instances: how many instances of it a fleet may have.
+        readme: how it is used, in Markdown: what `clanpy services show` prints beside the roles and settings.
+    """
 
     name: str
     description: str
     roles: Mapping[str, Role]
+    per_instance: Callable[[Share], Mapping[str, Any] | None] | None = None
     per_machine: Callable[[Share], Mapping[str, Any] | None] | None = None
+    generators: Callable[[Share], Iterable[Generator]] | None = None
+    max_instances: int | None = None
+    readme: str = ""

@@ -45,3 +45,21 @@ class ServiceDeclarationError(InventoryError):
     """The declaration of a service is broken."""
 
     code = "CP0807"
+
+
+class ExportCycleError(InventoryError):
+    """What members export depends on itself. The message names the circle."""
+
+    code = "CP0808"
+
+
+class SecretValueError(InventoryError):
+    """A service asks for the value of a secret, or for a file that its generator does not make: only public values can be read."""
+
+    code = "CP0809"
+
+
+class GeneratorClashError(InventoryError):
+    """Two origins declare one generator of a machine differently."""
+
+    code = "CP0810"

@@ -240,6 +240,96 @@ class ZeroTierIdentity:
         return ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZeroTierNetwork:
+    """The number of a ZeroTier network: the address of its controller, whose identity `controller` made, and six digits more."""
+
+    controller: str
+    address_file: str = "zerotier-address"
+    file: str = "zerotier-network-id"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return (self.controller,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorOnion:
+    """The key of an onion service (version 3), as tor keeps it, and its name."""
+
+    file: str = "hs_ed25519_secret_key"
+    hostname_file: str = "hostname"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, self.hostname_file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YggdrasilKey:
+    """A key of Yggdrasil (PEM), its public half (hex), and the address that follows from it."""
+
+    file: str = "privateKey"
+    public_file: str = "publicKey"
+    address_file: str = "address"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, self.public_file: PUBLIC, self.address_file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MyceliumKey:
+    """A key of Mycelium (32 bytes), its public half (hex), and the address that follows from it."""
+
+    file: str = "key"
+    public_file: str = "pubkey"
+    address_file: str = "ip"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, self.public_file: PUBLIC, self.address_file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncthingIdentity:
+    """What makes a device of Syncthing: key and certificate, the key of its own interface, and the id that others know it by."""
+
+    file: str = "key"
+    certificate_file: str = "cert"
+    api_file: str = "api"
+    id_file: str = "id"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, self.certificate_file: SECRET, self.api_file: SECRET, self.id_file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicAuth:
+    """A password for programs, and the line of an htpasswd file that lets `user` in with it."""
+
+    user: str
+    file: str = "password"
+    htpasswd_file: str = "htpasswd"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, self.htpasswd_file: SECRET}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
 Kind = (
     SshKey
     | SshCertificate
@@ -251,6 +341,12 @@ Kind = (
     | X509Authority
     | X509Certificate
     | ZeroTierIdentity
+    | ZeroTierNetwork
+    | TorOnion
+    | YggdrasilKey
+    | MyceliumKey
+    | SyncthingIdentity
+    | BasicAuth
 )
 
 
@@ -309,3 +405,9 @@ class VarRef:
     generator: str
     file: str
     machine: str | None = None
+
+
+def path_on_host(generator: str, file: str, declared: VarFile) -> str:
+    """Where a file of a generator is on the hosts that get it: clan's paths. `declared` says how early it is needed there."""
+    folder = "/run/secrets-for-users" if declared.needed_for == "users" else "/run/secrets"
+    return f"{folder}/vars/{generator}/{file}"
