@@ -98,10 +98,20 @@ def fault(
     kind: Annotated[str | None, typer.Argument(help="What goes wrong (without: show all kinds)")] = None,
     host: Annotated[str | None, typer.Argument(help="Host of the lab", autocompletion=_complete_hosts)] = None,
     argument: Annotated[str | None, typer.Argument(help="What some kinds ask for", metavar="ARG")] = None,
+    delay: Annotated[str | None, typer.Option(help="Of a link: what a round trip takes longer (100ms)")] = None,
+    jitter: Annotated[str | None, typer.Option(help="Of a link: by how much that varies (5ms)")] = None,
+    loss: Annotated[str | None, typer.Option(help="Of a link: packets that get lost, each way (1%)")] = None,
+    rate: Annotated[str | None, typer.Option(help="Of a link: its speed (10mbit)")] = None,
     name: LabName = None,
     as_json: Json = False,
 ) -> None:
     """Do something bad to a host, or undo it."""
+    link = {"delay": delay, "jitter": jitter, "loss": loss, "rate": rate}
+    words = [f"{key}={value}" for key, value in link.items() if value is not None]
+    if words and kind != "link":
+        raise UsageError("--delay, --jitter, --loss and --rate are for the fault `link` alone")
+    if words:
+        argument = " ".join([*words, argument or ""]).strip()
     if kind is None:
         _show_faults(as_json=as_json)
     elif host is None:

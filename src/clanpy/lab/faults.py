@@ -12,6 +12,7 @@ from clanpy.errors import nearest
 from clanpy.lab import cgroup, control
 from clanpy.lab.access import Access, is_listener, is_nix_daemon, is_session, is_sshd
 from clanpy.lab.errors import FaultError, LabError
+from clanpy.lab.link import Link, clear_link, set_link
 from clanpy.lab.process import kill_all
 from clanpy.lab.ready import wait_until_ready
 
@@ -187,6 +188,7 @@ def _heal(access: Access, _: str | None) -> None:
     control.resume_host(access.paths, access.host.name)
     access.signal(signal.SIGCONT)
     _store(access, "rw")
+    clear_link(access)
     for remedy in (_unblock, _norate, _nofill, _sshd):
         remedy(access, None)
     key = access.paths.host(access.host.name).key
@@ -232,6 +234,12 @@ FAULTS: Mapping[str, Fault] = {
     "unblock": Fault(_unblock, "End blackhole, reject and loss", is_remedy=True),
     "rate": Fault(_rate, "Limit the speed of the network", "such as 10mbit, which is the default"),
     "norate": Fault(_norate, "End the limit of speed", is_remedy=True),
+    "link": Fault(
+        lambda a, argument: set_link(a, Link.parse(argument or "")),
+        "Make the network that of a host far away",
+        "such as delay=100ms,loss=1%,rate=10mbit (or by --delay and so on)",
+    ),
+    "nolink": Fault(lambda a, _: clear_link(a), "Make the network an ideal one again", is_remedy=True),
     "fill": Fault(_fill, "Fill the disk (of hosts started with --disk)", "how much to leave free, such as 5M"),
     "nofill": Fault(_nofill, "Remove what filled the disk", is_remedy=True),
     "ro-store": Fault(lambda a, _: _store(a, "ro"), "Make /nix read-only"),
