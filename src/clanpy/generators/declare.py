@@ -27,6 +27,12 @@ KINDS: Mapping[str, type] = {
     "x509-authority": declared.X509Authority,
     "x509-certificate": declared.X509Certificate,
     "zerotier-identity": declared.ZeroTierIdentity,
+    "zerotier-network": declared.ZeroTierNetwork,
+    "tor-onion": declared.TorOnion,
+    "yggdrasil-key": declared.YggdrasilKey,
+    "mycelium-key": declared.MyceliumKey,
+    "syncthing-identity": declared.SyncthingIdentity,
+    "basic-auth": declared.BasicAuth,
 }
 _MODE = re.compile(r"[0-7]{4}")
 _DURATION = re.compile(r"(\d+)\s*(d|days?|w|weeks?|h|hours?|m|minutes?|y|years?)")

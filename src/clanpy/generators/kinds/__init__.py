@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clanpy.generators.kinds import certificates, keys, words, zerotier
+from clanpy.generators.kinds import certificates, keys, overlays, syncthing, words, zerotier
 from clanpy.services import generator as declared
 
 
@@ -29,6 +29,12 @@ _MAKERS: dict[type, Callable[[Any, Inputs], Outputs]] = {
     declared.X509Authority: certificates.authority,
     declared.X509Certificate: certificates.certificate,
     declared.ZeroTierIdentity: zerotier.identity,
+    declared.ZeroTierNetwork: zerotier.network,
+    declared.TorOnion: overlays.tor_onion,
+    declared.YggdrasilKey: overlays.yggdrasil_key,
+    declared.MyceliumKey: overlays.mycelium_key,
+    declared.SyncthingIdentity: syncthing.identity,
+    declared.BasicAuth: words.basic_auth,
 }
 
 

@@ -14,7 +14,7 @@ from clanpy.secrets import Secret
 
 if TYPE_CHECKING:
     from clanpy.generators.inputs import Inputs, Outputs
-    from clanpy.services.generator import Passphrase, Password, Token
+    from clanpy.services.generator import BasicAuth, Passphrase, Password, Token
 
 _CONSONANTS = "bdfghjklmnprstvz"
 _VOWELS = "aiou"
@@ -39,6 +39,11 @@ def password(kind: Password, inputs: Inputs) -> Outputs:
     if b"\n" in plain.reveal() or b"\0" in plain.reveal():
         raise GeneratorFailedError(f"the password for {inputs.name} has a line feed or a null byte in it")
     return {kind.file: plain, kind.hash_file: Secret(hash_password(plain, kind.hash))}
+
+
+def basic_auth(kind: BasicAuth, inputs: Inputs) -> Outputs:
+    password = Secret(secrets.token_urlsafe(32))
+    return {kind.file: password, kind.htpasswd_file: Secret(f"{kind.user}:{hash_password(password, 'sha512')}\n")}
 
 
 def _words(count: int, separator: str) -> str:

@@ -8,6 +8,8 @@ integers.
 
 from __future__ import annotations
 
+import re
+import secrets
 import sys
 from array import array
 from hashlib import sha512
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from clanpy.generators.errors import GeneratorFailedError
 from clanpy.secrets import Secret
 
 
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clanpy.generators.inputs import Inputs, Outputs
-    from clanpy.services.generator import ZeroTierIdentity
+    from clanpy.services.generator import ZeroTierIdentity, ZeroTierNetwork
 
 _MEMORY_WORDS = 2 * 1024 * 1024 // 8
 _BLOCK_WORDS = 8
@@ -34,6 +37,7 @@ _MIX_BLOCKS = _MEMORY_WORDS // 2
 _FIRST_BYTE_BELOW = 17
 _RESERVED_FIRST_BYTE = 0xFF
 _ADDRESS_BYTES = 5
+_NETWORK_BYTES = 3
 
 _LANES = 8192
 _LANE_MASK = int.from_bytes(b"\xff\xff\xff\xff\0\0\0\0" * _LANES, "little")
@@ -58,6 +62,15 @@ def identity(kind: ZeroTierIdentity, inputs: Inputs) -> Outputs:
         kind.public_file: Secret(shown),
         kind.address_file: Secret(address),
     }
+
+
+def network(kind: ZeroTierNetwork, inputs: Inputs) -> Outputs:
+    address = inputs.need(kind.controller, kind.address_file).reveal().decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[0-9a-f]{10}", address):
+        raise GeneratorFailedError(
+            f"{inputs.name}: {kind.address_file!r} of {kind.controller!r} is no address of ZeroTier"
+        )
+    return {kind.file: Secret(address + secrets.token_hex(_NETWORK_BYTES))}
 
 
 def address_of(public: bytes) -> str | None:
