@@ -7,7 +7,7 @@ findings = examine(session, ("web",))                       what is not as it sh
 """
 
 from clanpy.generators.context import VarsContext, VarsMachine, from_fleet
-from clanpy.generators.declare import parse, parse_duration, problems
+from clanpy.generators.declare import problems
 from clanpy.generators.generate import Generated, How, Intent, generate, intend
 from clanpy.generators.graph import GeneratorId, Graph, Node, build
 from clanpy.generators.inputs import Inputs, Outputs
@@ -15,6 +15,7 @@ from clanpy.generators.plan import Plan, Step, Wanted
 from clanpy.generators.prompts import Answers, NobodyToAsk, Prompter, Question
 from clanpy.generators.session import Backend, Session
 from clanpy.generators.states import Finding, State
+from clanpy.services.generator_data import parse, parse_duration
 
 
 __all__ = [

@@ -15,20 +15,23 @@ VarsError
 
 from __future__ import annotations
 
-from clanpy.errors import ClanpyError, ExitCode
+from clanpy.errors import ExitCode
+from clanpy.services.errors import GeneratorInvalidError, VarsError
 
 
-class VarsError(ClanpyError):
-    """Something is wrong with a generator or its values."""
-
-    code = "CP0620"
-
-
-class GeneratorInvalidError(VarsError):
-    """A generator's declaration makes no sense."""
-
-    code = "CP0621"
-    exit_code = ExitCode.FLEET_INVALID
+__all__ = [
+    "GeneratorCycleError",
+    "GeneratorFailedError",
+    "GeneratorInvalidError",
+    "MovedError",
+    "OutputsError",
+    "PromptNeededError",
+    "SandboxMissingError",
+    "SecretInEvaluationError",
+    "UnhealthyError",
+    "VarNotFoundError",
+    "VarsError",
+]
 
 
 class GeneratorCycleError(VarsError):

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
 from clanpy.generators.context import VarsContext, from_fleet
-from clanpy.generators.declare import parse
 from clanpy.generators.errors import GeneratorInvalidError
 from clanpy.generators.session import Backend
 from clanpy.services.generator import Generator
+from clanpy.services.generator_data import parse
 
 
 if TYPE_CHECKING:

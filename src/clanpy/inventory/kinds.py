@@ -114,6 +114,21 @@ class Data(Type):
         return NOTHING
 
 
+class Free(Data):
+    """Any plain data, carried in the same way."""
+
+    __slots__ = ()
+
+    name = "data"
+
+    @property
+    def description(self) -> str:
+        return "text, number, boolean or table"
+
+    def check(self, value: Any) -> bool:
+        return True
+
+
 class Member(Submodule):
     """What a role says of one member. Most say nothing, which costs nothing."""
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from clanpy.inventory.kinds import Data, Text, what
+from clanpy.inventory.kinds import Data, Free, Text, what
 from clanpy.inventory.schema import OPTIONS
 from clanpy.inventory.spelling import ROOT, Level
 from clanpy.modules import MISSING, evaluate
@@ -100,7 +100,7 @@ def _type(kind: Type, level: Level | None) -> dict[str, Any]:
 
 def _single(kind: Type) -> dict[str, Any]:
     if isinstance(kind, Data | DeferredModuleType):
-        return {"type": "object"}
+        return {} if isinstance(kind, Free) else {"type": "object"}
     if isinstance(kind, Text):
         return _text(kind)
     assert isinstance(kind, Atomic)

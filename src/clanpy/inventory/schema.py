@@ -12,6 +12,7 @@ from typing import Any
 
 from clanpy.inventory.kinds import (
     Data,
+    Free,
     Member,
     Name,
     Strings,
@@ -26,10 +27,12 @@ from clanpy.inventory.kinds import (
     words,
 )
 from clanpy.modules import option, types
+from clanpy.services.generator import PHASES, PROMPT_TYPES
 
 
 CLASSES = ("nixos", "darwin")
 ASPECT_CLASSES = ("nixos", "darwin", "home", "system")
+DELIVERIES = ("direct", "sops-nix")
 
 # [ssh://][user@]host[:port]; an IPv6 address stands in brackets, or alone without a port
 _HOST = r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?)"
@@ -50,6 +53,11 @@ TAG_NAME = Name("a tag", _WORD, _NAME_HINT)
 INSTANCE_NAME = Name("the name of an instance", _WORD, _NAME_HINT)
 ROLE_NAME = Name("the name of a role", _WORD, _NAME_HINT)
 ASPECT_NAME = Name("the name of an aspect", _WORD, _NAME_HINT)
+_VAR_WORD = r"[A-Za-z0-9_@:%+-][A-Za-z0-9_.@:%+-]*"
+_VAR_HINT = "letters, digits and `_ . @ : % + -`, not beginning with `.`"
+GENERATOR_NAME = Name("the name of a generator", _VAR_WORD, _VAR_HINT)
+VAR_FILE_NAME = Name("the name of a generator's file", _VAR_WORD, _VAR_HINT)
+PROMPT_NAME = Name("the name of a prompt", _VAR_WORD, _VAR_HINT)
 
 
 def is_target(written: str) -> bool:
@@ -65,6 +73,108 @@ def _text(description: str, kind: Any = text, **more: Any) -> Any:
 def _list(description: str, kind: Any = strings, **more: Any) -> Any:
     return option(kind, default=[], description=description, **more)
 
+
+def _yes_or_no(description: str, *, default: bool) -> Any:
+    return option(boolean, default=default, description=description)
+
+
+VAR_FILE = {
+    "secret": _yes_or_no(
+        "Whether it is encrypted in the fleet and readable to its owner alone on the host.", default=True
+    ),
+    "deploy": _yes_or_no("Whether machines get it at all. Without it only people can read it.", default=True),
+    "owner": option(text, default="root", description="The account that it belongs to on the host."),
+    "group": _text("Its group on the host. Without it `root`, on darwin `wheel`."),
+    "mode": option(
+        Text("four octal digits", r"[0-7]{4}"), default="0400", description="Its mode on the host: four octal digits."
+    ),
+    "needed_for": option(
+        words(*PHASES), default="services", description="How early the host needs it; see the page about vars."
+    ),
+    "restart_units": _list("Units of systemd that are restarted when it has changed (not on darwin)."),
+}
+
+PROMPT = {
+    "type": option(
+        words(*PROMPT_TYPES), default="line", description="How the answer is typed, and whether it is seen."
+    ),
+    "description": _text("What is asked for, in a sentence."),
+    "persist": _yes_or_no("Whether the answer is kept, as a file of the same name.", default=False),
+    "display": {
+        "group": _text("Prompts of a group are asked together."),
+        "label": _text("What is shown instead of the name."),
+        "required": _yes_or_no("Whether the answer can't be empty.", default=True),
+        "helper_text": _text("More about what is asked for."),
+    },
+}
+
+GENERATOR = {
+    "share": _yes_or_no(
+        "One set of values for all machines that declare it; it is declared alike on all of them then.", default=False
+    ),
+    "dependencies": _list("Generators whose values it needs. Those of its kind need not be named."),
+    "validation": option(
+        Free(), default_text="null", description="When this value changes, the values are made again."
+    ),
+    "kind": option(
+        Data(),
+        default_text="null",
+        description="A built-in way of making values: its name, or a table with its `name` and settings.",
+        example="ssh-key",
+    ),
+    "script": _text(
+        "Bash. It finds `$in/<generator>/<file>` and `$prompts/<prompt>` and writes exactly its files to `$out`."
+    ),
+    "python": _text("`module:function`, called with a `clanpy.vars.Inputs`; it returns contents by file name."),
+    "prompts": option(
+        Table(table(PROMPT), PROMPT_NAME, "a table of prompts", placeholder="prompt"),
+        default={},
+        description="What is asked before it runs.",
+    ),
+    "files": option(
+        Table(table(VAR_FILE), VAR_FILE_NAME, "a table of files", placeholder="file"),
+        default={},
+        description="The files it makes. Those of its kind and of prompts that persist are named only to change them.",
+    ),
+    "runtime_inputs": _list("Packages of nixpkgs whose programs the script needs.", example=["openssl"]),
+    "expires": _text("How long values are good for: `90d`, `2w`, `12h`, `1y`.", example="90d"),
+    "renew_before": _text(
+        "How long before their end values are made again. Without it a tenth of their life.", example="7d"
+    ),
+}
+
+
+def _generators(about: str, more: Mapping[str, Any] | None = None) -> Any:
+    return option(
+        Table(table({**GENERATOR, **(more or {})}), GENERATOR_NAME, "a table of generators", placeholder="generator"),
+        default={},
+        description=f"Values that are generated for {about}, by the name of what generates them.",
+    )
+
+
+VARS = {
+    "settings": {
+        "backend": option(
+            words("sops", "age", "plain"), default="sops", description="How secrets are kept with the fleet."
+        ),
+        "default_groups": _list("Groups of `sops/groups` that may read every secret.", example=["admins"]),
+        "delivery": option(
+            words(*DELIVERIES),
+            default="direct",
+            description="How machines get their secrets: as files in memory, or as ciphertext that sops-nix decrypts there.",
+        ),
+    },
+    "generators": _generators(
+        "machines",
+        {
+            "machines": _text("Only these machines, and those that the other two name.", strings),
+            "tags": _text("Only machines that carry one of these tags, and those that the other two name.", strings),
+            "aspects": _text(
+                "Only machines that import one of these aspects, and those that the other two name.", strings
+            ),
+        },
+    ),
+}
 
 META = {
     "name": option(
@@ -122,6 +232,10 @@ MACHINE = {
     ),
     "imports": _list("Aspects of the machine's class that it imports, by name.", example=["desktop"]),
     "deploy": DEPLOY,
+    "vars": {
+        "generators": _generators("this machine alone"),
+        "delivery": _text("How this machine gets its secrets, where it is not as the others do.", words(*DELIVERIES)),
+    },
 }
 
 USER = {
@@ -139,6 +253,7 @@ TAG = {
     "description": _text("What it means that a machine carries the tag."),
     "machines": _list("Machines that carry the tag, by name."),
     "imports": _list("Aspects that every machine with the tag imports: those of its own class, by name."),
+    "vars": {"generators": _generators("every machine with the tag")},
 }
 
 _MEMBER = {
@@ -212,6 +327,7 @@ OPTIONS: Mapping[str, Any] = {
         description="Uses of services, by name.",
     ),
     "aspects": {class_: _aspects(class_) for class_ in ASPECT_CLASSES},
+    "vars": VARS,
 }
 
 MODULE: Mapping[str, Any] = {"_file": "<clanpy>", "options": OPTIONS}

@@ -1,7 +1,7 @@
 """The files that make up a fleet's inventory: finding them, reading them, and saying clearly what can't be read.
 
-Order, which is the order of definitions everywhere: `inventory.toml`, `inventory/*.toml`, `machines/<m>/machine.{toml,py}`,
-`modules/**/*.{toml,py}`; each by name.
+Order, which is the order of definitions everywhere: `inventory.toml`, `inventory/*.toml`, `vars.toml`,
+`machines/<m>/machine.{toml,py}` and `machines/<m>/vars.toml`, `modules/**/*.{toml,py}`; each by name.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from clanpy.inventory.errors import TomlSyntaxError, UnreadableFileError
 
 
 INVENTORY = "inventory.toml"
+VARS_FILE = "vars.toml"  # what could stand under `vars`, in a file of its own
 MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below what the interpreter bears
 MAX_BYTES = 8_000_000  # a fleet of ten thousand machines is a fifth of it; more takes a minute to parse
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -147,11 +148,13 @@ def _inventory_files(root: Path, errors: list[ClanpyError]) -> Iterator[tuple[Pa
     for path in files_below(root, root / "inventory", errors):
         if path.suffix == ".toml":
             yield path, ()
+    if (root / VARS_FILE).exists() or (root / VARS_FILE).is_symlink():
+        yield root / VARS_FILE, ("vars",)
     for name in machine_folders(root):
-        for file in ("machine.toml", "machine.py"):
+        for file, below in (("machine.toml", ()), ("machine.py", ()), (VARS_FILE, ("vars",))):
             path = root / "machines" / name / file
             if path.exists() or path.is_symlink():
-                yield path, ("machines", name)
+                yield path, ("machines", name, *below)
     for path in files_below(root, root / "modules", errors):
         if path.suffix in {".toml", ".py"}:
             yield path, ()

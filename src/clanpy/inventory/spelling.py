@@ -58,6 +58,9 @@ _SHORT: Mapping[Path_, Short] = {
     ("tags", "*"): _members,
     ("machines", "*", "deploy", "target_host"): _alone,
     ("instances", "*", "module"): _service,
+    ("vars", "generators", "*", "kind"): _service,
+    ("machines", "*", "vars", "generators", "*", "kind"): _service,
+    ("tags", "*", "vars", "generators", "*", "kind"): _service,
     ("instances", "*", "roles", "*", "machines"): _names_only,
     ("instances", "*", "roles", "*", "tags"): _names_only,
 }
@@ -104,7 +107,7 @@ def _level(found: Any, path: Path_ = ()) -> Level | None:
     if isinstance(kind, AttrsOf):
         return Level(each=_level(kind.elem, (*path, "*")), short=short)
     if isinstance(kind, Data | DeferredModuleType):
-        return Level(is_carried=True)
+        return Level(is_carried=True, short=short)
     return Level(short=short) if isinstance(kind, Strings) and short else None
 
 

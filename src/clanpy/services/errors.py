@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clanpy.errors import InventoryError
+from clanpy.errors import ClanpyError, ExitCode, InventoryError
 
 
 class UnknownServiceError(InventoryError):
@@ -63,3 +63,16 @@ class GeneratorClashError(InventoryError):
     """Two origins declare one generator of a machine differently."""
 
     code = "CP0810"
+
+
+class VarsError(ClanpyError):
+    """Something is wrong with a generator or its values."""
+
+    code = "CP0620"
+
+
+class GeneratorInvalidError(VarsError):
+    """A generator's declaration makes no sense."""
+
+    code = "CP0621"
+    exit_code = ExitCode.FLEET_INVALID
