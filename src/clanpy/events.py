@@ -134,7 +134,15 @@ class Note(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFinished(Fact):
-    """A host is done. `error` is `ClanpyError.to_dict()`; `log` is the path of the full log of that host."""
+    """A host is done.
+
+    Attributes:
+        system: the system it has now.
+        previous: the one before.
+        wanted: the system that it would get (of a dry run).
+        error: `ClanpyError.to_dict()`.
+        log: the path of the full log of that host.
+    """
 
     name: ClassVar[str] = "host_finished"
 
@@ -142,6 +150,7 @@ class HostFinished(Fact):
     seconds: float
     system: str | None = None
     previous: str | None = None
+    wanted: str | None = None
     error: Mapping[str, Any] | None = None
     log: str | None = None
 

@@ -57,7 +57,7 @@ class JournalError(ClanpyError):
     code: ClassVar[str] = "CP0901"
 
 
-class UnknownRunError(NothingMatchedError):
+class RunNotFoundError(NothingMatchedError):
     """There is no run of that id in the journal of this fleet."""
 
     code: ClassVar[str] = "CP0902"
@@ -135,13 +135,13 @@ class Journal:
         """The state of one run; `run` may be the beginning of an id, or `last`.
 
         Raises:
-            UnknownRunError: no such run.
+            RunNotFoundError: no such run.
         """
         ids = self.run_ids()
         matching = ids[:1] if run == "last" else [i for i in ids if i == run] or [i for i in ids if i.startswith(run)]
         if len(matching) != 1:
             several = "several runs begin" if matching else "no run begins"
-            raise UnknownRunError(f"{several} with {run!r}", hint=nearest(run, ids))
+            raise RunNotFoundError(f"{several} with {run!r}", hint=nearest(run, ids))
         folder = self.runs_folder / matching[0]
         return fold(read_events(folder / "events.jsonl"), run=matching[0], alive=is_alive(folder))
 
@@ -302,6 +302,7 @@ class HostState:
     seconds: float | None = None
     system: str | None = None
     previous: str | None = None
+    wanted: str | None = None
     error: Mapping[str, Any] | None = None
     log: str | None = None
 
@@ -337,6 +338,7 @@ class RunState:
                 "seconds": host.seconds,
                 "system": host.system,
                 "previous": host.previous,
+                "wanted": host.wanted,
                 "error": host.error,
                 "log": host.log,
             }
@@ -388,4 +390,5 @@ def _fold_host(host: HostState, event: Mapping[str, Any]) -> None:
         case HostFinished.name:
             host.outcome, host.when, host.seconds = Outcome(event["outcome"]), event["ts"], event["seconds"]
             host.system, host.previous = event["system"], event["previous"]
+            host.wanted = event.get("wanted")
             host.error, host.log = event["error"], event["log"]

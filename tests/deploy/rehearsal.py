@@ -12,7 +12,7 @@ from pathlib import Path
 
 import clanpy.nix
 from clanpy.deploy import RunResult, deploy, roll_back
-from clanpy.deployment.options import Options, Surroundings
+from clanpy.deployment.options import Options, Surroundings, dead_runs_of
 from clanpy.events import Event, Fact, Sink, Stage, StageStarted
 from clanpy.inventory import load
 from clanpy.journal import Journal
@@ -116,6 +116,7 @@ class Rehearsal:
             cache=self.cache,
             owner="alice",
             controller="here",
+            is_dead=dead_runs_of(self.journal, "here"),
         )
 
     async def update(

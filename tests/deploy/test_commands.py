@@ -77,6 +77,24 @@ def test_status_tells_machines_that_are_not_there(rehearse: Rehearse) -> None:
     done = fleet.clanpy("machines", "status", "--json")
     states = {m["name"]: (m["reachable"], m["state"]) for m in json.loads(done.stdout)["machines"]}
     assert states == {gone.name: (False, "unreachable"), there.name: (True, "unknown")}
+    assert done.returncode == 0
+    told = fleet.clanpy("machines", "status")
+    assert f"{gone.name}: {gone.name} refuses the connection (CP0302)" in told.stderr
+    assert "2 machines: unknown 1, unreachable 1" in told.stderr
+
+
+def test_status_checks_when_it_is_told_to(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=2)
+    gone, there = fleet.hosts
+    assert fleet.clanpy("machines", "status", "--check").returncode == ExitCode.HOSTS_FAILED
+    assert fleet.clanpy("machines", "update").returncode == 0
+    assert fleet.clanpy("machines", "status", "--check").returncode == 0
+    fleet.lab.fault("no-sshd", gone)
+    assert fleet.clanpy("machines", "status", "--check").returncode == ExitCode.UNREACHABLE
+    fleet.greet("different")
+    assert fleet.clanpy("machines", "status", "--check").returncode == ExitCode.HOSTS_FAILED
+    evaluated = fleet.clanpy("machines", "status", "--check", "--evaluate", "--format", "{name} {state}", there.name)
+    assert (evaluated.returncode, evaluated.stdout) == (ExitCode.HOSTS_FAILED, f"{there.name} outdated\n")
 
 
 def test_build_prints_store_paths_and_touches_no_machine(rehearse: Rehearse) -> None:
@@ -135,6 +153,8 @@ def test_a_changed_host_key_is_refused_unless_told_otherwise(rehearse: Rehearse)
     assert strict.returncode == ExitCode.UNREACHABLE
     assert "CP0303" in strict.stderr
     assert str(fleet.lab.known_hosts) in strict.stderr
+    recorded = [line for line in strict.stderr.splitlines() if line.endswith("is recorded")]
+    assert len(recorded) == len(set(recorded)) > 0
     assert fleet.clanpy("machines", "update", "--host-key-check", "none").returncode == 0
 
 

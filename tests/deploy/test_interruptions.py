@@ -12,12 +12,13 @@ from typing import IO, Any
 
 import pytest
 
+from clanpy.activation import LockOwner, lock
 from clanpy.deployment import copying, reach
 from clanpy.deployment.options import Options
 from clanpy.errors import ExitCode
-from clanpy.events import Event, Outcome, Progress
+from clanpy.events import Event, Note, Outcome, Progress
 from clanpy.lab import LabHost
-from clanpy.ssh import Timeouts
+from clanpy.ssh import Timeouts, connect
 from deploy.rehearsal import Rehearsal
 from support.lab import wait_for
 
@@ -112,6 +113,31 @@ def test_the_second_of_two_runs_says_who_holds_the_lock(rehearse: Rehearse) -> N
     assert "CP0410" in second.stderr
     assert f"run {events[-1]['run']}" in second.stderr
     assert code == ExitCode.DONE
+
+
+async def test_the_lock_of_a_run_of_our_own_that_died_is_taken_over_and_one_of_another_computer_is_not(
+    rehearse: Rehearse,
+) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    recorder = fleet.journal.begin()
+    recorder.close()  # it never said how it ended: its process is gone
+    for controller, outcome in (("elsewhere", Outcome.LOCKED), ("here", Outcome.CONFIRMED)):
+        held_by = LockOwner(owner="alice", host=controller, run=recorder.run)
+        async with connect(fleet.target(host)) as conn, lock(conn, held_by):
+            result = await fleet.update(options=Options(lock_wait=0.0))
+        assert result.state.hosts[host.name].outcome is outcome
+    assert any(isinstance(fact, Note) and "that run has died" in fact.text for fact in fleet.facts)
+
+
+async def test_a_dead_run_of_our_own_does_not_keep_a_run_waiting(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    recorder = fleet.journal.begin()
+    recorder.close()
+    async with connect(fleet.target(host)) as conn, lock(conn, LockOwner(owner="a", host="here", run=recorder.run)):
+        result = await fleet.update()
+    assert result.state.hosts[host.name].outcome is Outcome.CONFIRMED
 
 
 def test_a_run_that_waits_for_another_finds_that_its_work_is_done(rehearse: Rehearse) -> None:
@@ -286,3 +312,22 @@ async def test_a_host_that_is_rebooted_during_its_activation_is_mended_by_the_ne
     again = await fleet.update()
     assert again.state.hosts[host.name].outcome is Outcome.CONFIRMED
     assert fleet.running(host) == fleet.profile(host)
+
+
+async def test_a_host_whose_activation_was_left_in_the_middle_is_mended_before_it_goes_back(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    first = (await fleet.update()).state.hosts[host.name].system
+    fleet.greet("later")
+    second = (await fleet.update()).state.hosts[host.name].system
+    fleet.configure(host, WAITING)
+    with started(fleet, "machines", "update") as process:
+        await when_begun(fleet, host)
+        fleet.lab.fault("reboot", host)
+        process.kill()
+    let_go_on(fleet, host)
+    left = json.loads(fleet.clanpy("machines", "status", "--json").stdout)["machines"][0]
+    assert left["state"] == "interrupted"
+    result = await fleet.roll_back(host)
+    assert result.state.hosts[host.name].outcome is Outcome.CONFIRMED
+    assert fleet.running(host) == fleet.profile(host) == first != second

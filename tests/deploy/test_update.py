@@ -59,6 +59,24 @@ async def test_a_dry_run_changes_nothing(rehearse: Rehearse) -> None:
     assert fleet.running(fleet.hosts[0]) == fleet.profile(fleet.hosts[0]) == ""
     assert not {Stage.BUILD, Stage.COPY, Stage.ACTIVATE} & set(fleet.stages(fleet.hosts[0]))
     assert any(isinstance(fact, Note) and "system: nothing →" in fact.text for fact in fleet.facts)
+    state = result.state.hosts[fleet.names[0]]
+    assert state.system is None
+    assert state.wanted is not None
+    assert state.wanted.startswith("/nix/store/")
+
+
+async def test_once_too_many_have_failed_no_other_machine_is_activated(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=3)
+    fleet.configure(fleet.hosts[0], FAILING)
+    result = await fleet.update(options=Options(parallel=1, max_failures=0))
+    assert outcomes(result) == [Outcome.FAILED, Outcome.SKIPPED, Outcome.SKIPPED]
+    assert result.exit_code is ExitCode.BUDGET_SPENT
+    error = result.state.hosts[fleet.names[1]].error
+    assert error is not None
+    assert (error["code"], "1 machine failed, and at most 0 may" in error["message"]) == ("CP0511", True)
+    assert [fleet.running(host) for host in fleet.hosts[1:]] == ["", ""]
+    enough = await fleet.update(options=Options(parallel=1, max_failures=1))
+    assert outcomes(enough) == [Outcome.FAILED, Outcome.CONFIRMED, Outcome.CONFIRMED]
 
 
 async def test_a_failing_activation_goes_back_and_never_counts_as_success(rehearse: Rehearse) -> None:

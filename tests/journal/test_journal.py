@@ -28,7 +28,7 @@ from clanpy.journal import (
     RUN_ID,
     Journal,
     JournalError,
-    UnknownRunError,
+    RunNotFoundError,
     fleet_id,
     fold,
     new_run_id,
@@ -171,7 +171,7 @@ def test_a_run_is_found_by_the_beginning_of_its_id_and_by_the_word_last(journal:
 
 def test_an_unknown_run_is_an_error(journal: Journal) -> None:
     record(journal)
-    with pytest.raises(UnknownRunError):
+    with pytest.raises(RunNotFoundError):
         journal.read("999999")
 
 

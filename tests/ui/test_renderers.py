@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clanpy.errors import ClanpyError, CombinedError, Place
+from clanpy.errors import ClanpyError, CombinedError, Place, UsageError
 from clanpy.events import (
     Bus,
     Fact,
@@ -27,6 +28,8 @@ from clanpy.events import (
 )
 from clanpy.journal import fold
 from clanpy.ui.errors import error_lines
+from clanpy.ui.fields import filled
+from clanpy.ui.folds import BuildkiteFolds, Folds, GitHubFolds, GitLabFolds, folds_of
 from clanpy.ui.format import clean, duration, shortened, size
 from clanpy.ui.jsonl import JsonRenderer
 from clanpy.ui.plain import HEARTBEAT, PlainRenderer
@@ -68,12 +71,12 @@ def feed(renderer: Renderer, facts: Iterable[Fact] = FACTS) -> None:
         renderer.tick()
 
 
-def plain(facts: Iterable[Fact] = FACTS, *, github: bool = False, verbosity: int = 0) -> list[str]:
-    stream = io.StringIO()
-    renderer = PlainRenderer(stream, Clock(), github=github, verbosity=verbosity)
+def plain(facts: Iterable[Fact] = FACTS, *, folds: Folds | None = None, verbosity: int = 0) -> list[str]:
+    stream = io.StringIO(newline="")
+    renderer = PlainRenderer(stream, Clock(), folds=folds, verbosity=verbosity)
     feed(renderer, facts)
     renderer.close()
-    return stream.getvalue().splitlines()
+    return stream.getvalue().removesuffix("\n").split("\n")
 
 
 def summary(facts: Iterable[Fact] = FACTS, *, colour: bool = False, dry_run: bool = False) -> str:
@@ -116,9 +119,49 @@ def test_github_gets_an_annotation_and_a_folded_log_for_each_failure(tmp_path: P
     log = tmp_path / "galena.log"
     log.write_text("one\ntwo\n")
     failure = HostFinished(host="galena", outcome=Outcome.FAILED, seconds=3.0, error=ERROR, log=str(log))
-    lines = plain((FACTS[0], failure), github=True)
+    lines = plain((FACTS[0], failure), folds=GitHubFolds())
     assert "::error title=galena::the activation of galena failed" in lines
     assert lines[-4:] == ["::group::log of galena", "one", "two", "::endgroup::"]
+
+
+def test_gitlab_gets_a_collapsed_section_and_buildkite_a_group(tmp_path: Path) -> None:
+    log = tmp_path / "galena.log"
+    log.write_text("one\n")
+    failure = HostFinished(host="galena", outcome=Outcome.FAILED, seconds=3.0, error=ERROR, log=str(log))
+    gitlab = plain((FACTS[0], failure), folds=GitLabFolds(lambda: 7.0))
+    assert gitlab[-3:] == [
+        "\x1b[0Ksection_start:7:log_of_galena[collapsed=true]\r\x1b[0Klog of galena",
+        "one",
+        "\x1b[0Ksection_end:7:log_of_galena\r\x1b[0K",
+    ]
+    buildkite = plain((FACTS[0], failure), folds=BuildkiteFolds())
+    assert buildkite[-3:] == ["^^^ +++", "--- log of galena", "one"]
+
+
+def test_the_ci_system_is_known_by_what_it_puts_into_the_environment() -> None:
+    assert isinstance(folds_of({"GITHUB_ACTIONS": "true"}), GitHubFolds)
+    assert isinstance(folds_of({"GITLAB_CI": "true"}), GitLabFolds)
+    assert isinstance(folds_of({"BUILDKITE": "true"}), BuildkiteFolds)
+    assert folds_of({"CI": "true"}) is None
+
+
+ROWS: list[dict[str, Any]] = [
+    {"name": "galena", "tags": ["a", "b"], "last": {"run": "x"}},
+    {"name": "mica", "tags": [], "last": None},
+]
+
+
+def test_a_form_of_ones_own_is_filled_from_the_fields_of_json() -> None:
+    assert list(filled(r"{name}\t{tags}\t{{{last.run}}}", ROWS)) == ["galena\ta,b\t{x}", "mica\t\t{}"]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"), [("{nam}", "did you mean 'name'"), ("{name", "such as"), ("{}", "there are")]
+)
+def test_a_form_that_can_not_be_filled_is_a_usage_error_that_helps(form: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(filled(form, ROWS))
+    assert said in str(caught.value.hint)
 
 
 def test_json_lines_carry_every_event_with_its_schema_and_number() -> None:

@@ -138,17 +138,18 @@ async def _until_held(lines: AsyncGenerator[str, None], host: str, on_wait: Call
             holder = lock_info(read(seen).under("lock."))
             seen.clear()
             if holder and word == "busy":
-                raise _held(host, holder)
+                raise lock_held(host, holder)
             if holder and on_wait:
                 on_wait(holder)
     raise ActivationError(f"{host} did not answer when it was to be locked", details=seen[-10:])
 
 
-def _held(host: str, holder: LockInfo) -> LockHeldError:
+def lock_held(host: str, holder: LockInfo) -> LockHeldError:
+    """The error that somebody else is at work on a host: who, and what can be done about it."""
     hint = (
         "an activation is under way there: wait for its end"
         if holder.by_guard
-        else "wait for its end, or take the lock over if that run is known to be dead"
+        else "wait for its end; if that run is known to be dead, --steal-lock takes the lock from it"
     )
     return LockHeldError(f"{host} is locked by {holder}", holder=holder, hint=hint)
 

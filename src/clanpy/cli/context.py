@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +68,15 @@ class Settings:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print data as JSON", envvar="CLANPY_JSON")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="TEXT",
+        help=r"A line for each in a form of your own, such as '{name}\t{system}': the fields of --json",
+        show_default=False,
+    ),
+]
 Names = Annotated[
     list[str] | None,
     typer.Argument(help="Machines, or globs (default: all)", autocompletion=complete_machines, show_default=False),
@@ -83,12 +92,32 @@ Parallel = Annotated[
         "-j", "--parallel", min=1, help="Machines at once (default: from this computer)", envvar="CLANPY_PARALLEL"
     ),
 ]
+Retries = Annotated[
+    int,
+    typer.Option(
+        "--retries",
+        min=0,
+        help="How often a connection that could not be made is tried again",
+        envvar="CLANPY_RETRIES",
+    ),
+]
 HostKeys = Annotated[
     KeyCheck,
     typer.Option("--host-key-check", help="What the key of a host must be", envvar="CLANPY_HOST_KEY_CHECK"),
 ]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask", envvar="CLANPY_YES")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, change nothing")]
+MaxFailures = Annotated[
+    int | None,
+    typer.Option(
+        "--max-failures",
+        min=0,
+        metavar="N",
+        help="Activate no more machines once more than N have failed (default: the others go on)",
+        envvar="CLANPY_MAX_FAILURES",
+        show_default=False,
+    ),
+]
 WaitLock = Annotated[
     bool,
     typer.Option(
@@ -96,7 +125,11 @@ WaitLock = Annotated[
     ),
 ]
 StealLock = Annotated[
-    bool, typer.Option("--steal-lock", help="Take the lock of a machine from a run that is known to be dead")
+    bool,
+    typer.Option(
+        "--steal-lock",
+        help="Take the lock of a machine from a run that is known to be dead (from one of your own that died: always)",
+    ),
 ]
 ConfirmWithin = Annotated[
     float,
@@ -164,6 +197,16 @@ def split_tags(tags: str | None) -> tuple[str, ...]:
 def print_json(document: Any) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], form: str | None) -> None:
+    """Rows of data on stdout: as JSON, or as lines in the user's own form."""
+    if form is None:
+        print_json(rows)
+        return
+    from clanpy.ui.fields import filled  # noqa: PLC0415 - rarely asked for
+
+    print_lines(filled(form, rows))
 
 
 def print_json_line(document: Any) -> None:

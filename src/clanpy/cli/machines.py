@@ -10,20 +10,23 @@ import typer
 from clanpy.cli.context import (
     ConfirmWithin,
     DryRun,
+    Format,
     HostKeys,
     Json,
     KeyCheck,
+    MaxFailures,
     Name,
     Names,
     Parallel,
+    Retries,
     StealLock,
     Tags,
     WaitLock,
     Yes,
     new_app,
     open_fleet,
-    print_json,
     print_lines,
+    print_rows,
     settings,
     split_tags,
     uses_colour,
@@ -35,13 +38,15 @@ app = new_app("List, build, update, roll back and talk to machines.")
 
 
 @app.command("list")
-def list_(ctx: typer.Context, *, names: Names = None, tags: Tags = None, as_json: Json = False) -> None:
+def list_(
+    ctx: typer.Context, *, names: Names = None, tags: Tags = None, form: Format = None, as_json: Json = False
+) -> None:
     """List machines."""
     from clanpy.machines import rows, select  # noqa: PLC0415 - rooms are imported when a command runs
 
     chosen = select(open_fleet(ctx), names or (), split_tags(tags))
-    if as_json:
-        print_json(rows(chosen))
+    if as_json or form is not None:
+        print_rows(rows(chosen), form)
         return
     from clanpy.ui.table import table_lines  # noqa: PLC0415 - as above
 
@@ -77,6 +82,8 @@ def update(
     dry_run: DryRun = False,
     yes: Yes = False,
     parallel: Parallel = None,
+    max_failures: MaxFailures = None,
+    retries: Retries = 2,
     wait_lock: WaitLock = True,
     steal_lock: StealLock = False,
     confirm_timeout: ConfirmWithin = 60.0,
@@ -91,6 +98,8 @@ def update(
 
     how = verbs.How(
         parallel=parallel,
+        max_failures=max_failures,
+        retries=retries,
         check=host_key_check,
         dry_run=dry_run,
         yes=yes,
@@ -128,6 +137,7 @@ def rollback(
         str | None, typer.Option(metavar="ACCOUNT", help="The standalone home of this account", show_default=False)
     ] = None,
     dry_run: DryRun = False,
+    retries: Retries = 2,
     wait_lock: WaitLock = True,
     steal_lock: StealLock = False,
     confirm_timeout: ConfirmWithin = 60.0,
@@ -138,6 +148,7 @@ def rollback(
     from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
     how = verbs.How(
+        retries=retries,
         check=host_key_check,
         dry_run=dry_run,
         wait_lock=wait_lock,
@@ -155,6 +166,7 @@ def execute(
     names: Names = None,
     tags: Tags = None,
     parallel: Parallel = None,
+    retries: Retries = 2,
     host_key_check: HostKeys = KeyCheck.STRICT,
     elevate: Annotated[bool, typer.Option("--elevate", help="Run it as root", envvar="CLANPY_ELEVATE")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that it may take", envvar="CLANPY_EXEC_TIMEOUT")] = 300.0,
@@ -168,7 +180,7 @@ def execute(
         raise UsageError("which command?", hint="write it behind `--`: clanpy machines exec cinnabar -- uptime")
     given = list(names or ())
     selection = verbs.Selection(names=given[: len(given) - len(command)], tags=split_tags(tags))
-    how = verbs.How(parallel=parallel, check=host_key_check)
+    how = verbs.How(parallel=parallel, retries=retries, check=host_key_check)
     raise typer.Exit(verbs.execute(ctx, selection, how, command, seconds=timeout, elevate=elevate, as_json=as_json))
 
 
@@ -178,12 +190,25 @@ def status(
     *,
     names: Names = None,
     tags: Tags = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 when a machine is not current, with 4 when one is unreachable")
+    ] = False,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Evaluate with Nix what is not known of what machines should run")
+    ] = False,
     parallel: Parallel = None,
+    retries: Retries = 2,
     host_key_check: HostKeys = KeyCheck.STRICT,
+    form: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Show what machines run, what they should run, and when they were last deployed."""
+    """Show what machines run, what they should run, and when they were last deployed.
+
+    What a machine should run is known without Nix where its files are as they were when they were last evaluated; elsewhere
+    its state is unknown, unless --evaluate is given. The exit code is 0 whatever the states are, unless --check is given.
+    """
     from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
     selection = verbs.Selection(names=names or (), tags=split_tags(tags))
-    raise typer.Exit(verbs.status(ctx, selection, verbs.How(parallel=parallel, check=host_key_check), as_json=as_json))
+    how = verbs.How(parallel=parallel, retries=retries, check=host_key_check, as_json=as_json)
+    raise typer.Exit(verbs.status(ctx, selection, how, form=form, evaluate=evaluate, check=check))

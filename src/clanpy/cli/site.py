@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
-from clanpy.deployment.options import Surroundings
+from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
 from clanpy.journal import Journal
 from clanpy.machines import targets
 from clanpy.nix.inputs import InputOverrides
@@ -45,7 +45,7 @@ class Site:
     program: str
 
 
-def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> Site:
+def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT, *, retries: int = RETRIES) -> Site:
     """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
     lab = settings(ctx).lab
     _tell_of_ssh(settings(ctx).verbosity)
@@ -53,10 +53,12 @@ def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT) -> 
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
     ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines, check)
+    journal = Journal.of(fleet.root, fleet.meta.name, lab)
+    surroundings = _surroundings(fleet, ways, environment)
     return Site(
         fleet=fleet,
-        surroundings=_surroundings(fleet, ways, environment),
-        journal=Journal.of(fleet.root, fleet.meta.name, lab),
+        surroundings=replace(surroundings, retries=retries, is_dead=dead_runs_of(journal, surroundings.controller)),
+        journal=journal,
         program=_program(ctx),
     )
 

@@ -31,7 +31,14 @@ def _console(ctx: typer.Context) -> Console:
 
     colour = uses_colour(settings(ctx).colour, sys.stdout)
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE
-    return Console(file=sys.stdout, highlight=False, no_color=not colour, force_terminal=colour or None, width=width)
+    return Console(
+        file=sys.stdout,
+        highlight=False,
+        color_system="auto" if colour else None,  # without colours nothing is bold or dim either
+        no_color=not colour,
+        force_terminal=colour or None,
+        width=width,
+    )
 
 
 def new_table(*columns: str) -> Table:

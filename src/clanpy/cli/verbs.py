@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clanpy.cli.asking import ask_first
-from clanpy.cli.context import KeyCheck, print_json, print_lines, settings, uses_colour
+from clanpy.cli.context import KeyCheck, print_json, print_lines, print_rows, say, settings, uses_colour
 from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
 from clanpy.deploy import RunResult, deploy, roll_back
 from clanpy.deploy import build as build_here
 from clanpy.deployment.execute import execute as execute_everywhere
 from clanpy.deployment.execute import execute_exit_code
-from clanpy.deployment.options import CONFIRM_WITHIN, WAIT_FOR_LOCK, Options
+from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Options
 from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
-from clanpy.deployment.status import HostStatus, what_is_known
+from clanpy.deployment.status import HostStatus, evaluated, status_exit_code, what_is_known
 from clanpy.deployment.status import status as ask_status
 from clanpy.errors import ClanpyError, ExitCode
-from clanpy.machines import select
+from clanpy.machines import select, select_one
 from clanpy.ssh import HostKeyCheck
 from clanpy.ui.format import clean, counted, names, painted
 from clanpy.ui.table import table_lines
@@ -37,6 +37,17 @@ if TYPE_CHECKING:
     from clanpy.journal import Recorder
     from clanpy.rollout.interrupts import Interrupts
     from clanpy.ssh import Completed
+
+
+# Every state of a machine, the good ones first.
+STATE_STYLES = {
+    "current": "green",
+    "outdated": "yellow",
+    "unknown": "dim",
+    "interrupted": "red",
+    "failed": "red",
+    "unreachable": "red",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +71,8 @@ class How:
     """Options that the commands share."""
 
     parallel: int | None = None
+    max_failures: int | None = None
+    retries: int = RETRIES
     check: KeyCheck = KeyCheck.STRICT
     dry_run: bool = False
     yes: bool = False
@@ -69,12 +82,13 @@ class How:
     as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
-        return open_site(ctx, HostKeyCheck(self.check.value))
+        return open_site(ctx, HostKeyCheck(self.check.value), retries=self.retries)
 
     def options(self) -> Options:
         return Options(
             dry_run=self.dry_run,
             parallel=self.parallel,
+            max_failures=self.max_failures,
             lock_wait=WAIT_FOR_LOCK if self.wait_lock else 0.0,
             steal_lock=self.steal_lock,
             confirm_within=self.confirm_within,
@@ -108,7 +122,7 @@ def build(ctx: typer.Context, selection: Selection, how: How) -> int:
 def rollback(ctx: typer.Context, name: str, how: How, *, to: str | None, account: str | None) -> int:
     """`machines rollback`."""
     site = how.site(ctx)
-    (machine,) = select(site.fleet, [name])
+    machine = select_one(site.fleet, name)
 
     async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
         return await roll_back(
@@ -174,17 +188,24 @@ def _said(result: Completed | ClanpyError) -> tuple[str, ...]:
     return (verdict, *result.stdout.splitlines(), *result.stderr.splitlines())
 
 
-def status(ctx: typer.Context, selection: Selection, how: How, *, as_json: bool) -> int:
+def status(ctx: typer.Context, selection: Selection, how: How, *, form: str | None, evaluate: bool, check: bool) -> int:
     """`machines status`."""
     site = how.site(ctx)
     machines = selection.of(site)
     known = what_is_known(site.surroundings, site.journal, machines)
-    found = asyncio.run(ask_status(site.surroundings, machines, Options(parallel=how.parallel), known))
-    if as_json:
-        print_json({"schema": STATUS_SCHEMA, "machines": [host.to_dict() for host in found]})
+    if evaluate:
+        known = asyncio.run(evaluated(site.surroundings, machines, known))
+    found = asyncio.run(ask_status(site.surroundings, machines, how.options(), known))
+    rows = [host.to_dict() for host in found]
+    if form is not None:
+        print_rows(rows, form)
+    elif how.as_json:
+        print_json({"schema": STATUS_SCHEMA, "machines": rows})
     else:
         print_lines(_status_lines(found, colour=uses_colour(settings(ctx).colour, sys.stdout)))
-    return ExitCode.DONE
+        for line in status_notes(found, program=site.program):
+            say(line)
+    return status_exit_code(found) if check else ExitCode.DONE
 
 
 def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]:
@@ -203,12 +224,28 @@ def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]
                 f"{last.when[:16]}Z {last.outcome} ({last.run})" if last else "",
             )
         )
-    yield from table_lines(head, rows, colour=colour)
+    yield from table_lines(head, rows, colour=colour, styles=[STATE_STYLES.get(host.state) for host in found])
+
+
+def status_notes(found: Sequence[HostStatus], *, program: str) -> Iterator[str]:
+    """What has to be said besides: why machines could not be asked, who is at work, what is not known, and the counts."""
+    yield ""
     for host in found:
+        name = host.machine.name
         if host.error is not None:
-            yield f"{host.machine.name}: {host.error.message} ({host.error.code})"
-        elif host.facts is not None and host.facts.lock is not None:
-            yield f"{host.machine.name}: locked by {host.facts.lock}"
+            yield f"{name}: {host.error.message} ({host.error.code})"
+        if host.facts is not None and host.facts.lock is not None:
+            yield f"{name}: locked by {host.facts.lock}"
+        for left in host.facts.left_over if host.facts else ():
+            yield f"{name}: run {left.run} was left in the middle of {left.slot}; the next update or rollback mends it"
+    counts = Counter(host.state for host in found)
+    told = ", ".join(f"{state} {counts[state]}" for state in STATE_STYLES if counts[state])
+    yield f"{counted(len(found), 'machine')}: {told}"
+    if counts["unknown"]:
+        yield (
+            "hint: what should run is unknown where files have changed since they were last evaluated: "
+            f"`{program} machines status --evaluate`"
+        )
 
 
 def _path(path: str | None) -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clanpy.activation import Activation, GuardOutcome, lock
+from clanpy.activation import Activation, GuardOutcome, LockHeldError, lock
 from clanpy.deployment.activate import Guarded
 from clanpy.events import Stage
 
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from clanpy.activation import HeldLock, HostFacts, LockInfo, RunRecord
     from clanpy.deployment.options import Options, Surroundings
@@ -96,13 +97,26 @@ class Activator:
 
     @asynccontextmanager
     async def _locked(self, host: HostRun, conn: Connection) -> AsyncIterator[tuple[HeldLock, bool]]:
+        """The lock, and whether we had to wait for it. A dead run of our own keeps nobody waiting."""
         waited = False
 
         def waiting(holder: LockInfo) -> None:
             nonlocal waited
             waited = True
+            if self.surroundings.is_dead(holder):
+                raise LockHeldError(f"{host.name} is locked by {holder}", holder=holder)
             host.note(f"waiting for {holder}", level="warning")
 
-        options, owner = self.options, self.surroundings.lock_owner(self.run, self.purpose)
-        async with lock(conn, owner, wait=options.lock_wait, steal=options.steal_lock, on_wait=waiting) as held:
+        def locked(*, steal: bool) -> AbstractAsyncContextManager[HeldLock]:
+            owner = self.surroundings.lock_owner(self.run, self.purpose)
+            return lock(conn, owner, wait=self.options.lock_wait, steal=steal, on_wait=waiting)
+
+        async with AsyncExitStack() as stack:
+            try:
+                held = await stack.enter_async_context(locked(steal=self.options.steal_lock))
+            except LockHeldError as error:
+                if not self.surroundings.is_dead(error.holder):
+                    raise
+                host.note(f"taking the lock over from {error.holder}: that run has died", level="warning")
+                held = await stack.enter_async_context(locked(steal=True))
             yield held, waited

@@ -65,6 +65,13 @@ class LostSightError(ClanpyError):
     code: ClassVar[str] = "CP0509"
 
 
+class BudgetSpentError(ClanpyError):
+    """Too many other machines had failed, so this one was not activated; it runs what it ran before."""
+
+    code: ClassVar[str] = "CP0511"
+    exit_code: ClassVar[ExitCode] = ExitCode.BUDGET_SPENT
+
+
 class UnforeseenError(ClanpyError):
     """Something happened at a host that nobody foresaw. It is a mistake in clanpy: the details say where."""
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import getpass
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clanpy.activation import LockOwner
+from clanpy.activation import LockInfo, LockOwner
 from clanpy.inventory.model import Fleet
+from clanpy.journal import Journal, RunNotFoundError
 from clanpy.nix.inputs import InputOverrides
 from clanpy.ssh import Target
 
 
 WAIT_FOR_LOCK = 600.0
+RETRIES = 2
 CONFIRM_WITHIN = 60.0
 
 
@@ -25,6 +27,7 @@ class Options:
     Attributes:
         dry_run: read everything, change nothing.
         parallel: hosts at once; None: as many as this computer can.
+        max_failures: once more hosts than this have failed, none is activated any more; None: however many.
         lock_wait: seconds to wait for a host that somebody else is at work on.
         steal_lock: take the lock of a host from a controller that is known to be dead.
         confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
@@ -33,10 +36,30 @@ class Options:
 
     dry_run: bool = False
     parallel: int | None = None
+    max_failures: int | None = None
     lock_wait: float = WAIT_FOR_LOCK
     steal_lock: bool = False
     confirm_within: float = CONFIRM_WITHIN
     activate_within: float = 900.0
+
+
+def nobody_is_dead(_: LockInfo) -> bool:
+    """Nothing is known of any run but this one."""
+    return False
+
+
+def dead_runs_of(journal: Journal, controller: str) -> Callable[[LockInfo], bool]:
+    """Whether the holder of a lock is a run of this computer that its journal says has died. A guard's lock is nobody's to take."""
+
+    def is_dead(holder: LockInfo) -> bool:
+        if holder.by_guard or holder.host != controller:
+            return False
+        try:
+            return journal.read(holder.run).status == "died"
+        except RunNotFoundError:
+            return False
+
+    return is_dead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +74,8 @@ class Surroundings:
         cache: where sources and releases are kept.
         owner: who does it, for others to read.
         controller: the computer it is done from.
+        retries: how often a connection that could not be made is tried again.
+        is_dead: whether a run that holds a lock is one of our own that is known to have died: then its lock is taken over.
     """
 
     fleet: Fleet
@@ -61,6 +86,8 @@ class Surroundings:
     cache: Path
     owner: str = field(default_factory=getpass.getuser)
     controller: str = field(default_factory=socket.gethostname)
+    retries: int = RETRIES
+    is_dead: Callable[[LockInfo], bool] = nobody_is_dead
 
     def lock_owner(self, run: str, reason: str) -> LockOwner:
         """Who we are, as the hosts are told."""

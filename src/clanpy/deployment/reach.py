@@ -40,7 +40,8 @@ class Reach:
     @classmethod
     def of(cls, surroundings: Surroundings) -> Self:
         """The ways of a run."""
-        return cls(surroundings.targets, surroundings.way_hint)
+        dialer = Dialer(timeouts=TIMEOUTS, retries=surroundings.retries)
+        return cls(surroundings.targets, surroundings.way_hint, dialer=dialer)
 
     async def __aenter__(self) -> Self:
         await self.dialer.__aenter__()

@@ -50,19 +50,26 @@ class Rollback:
         """
         async with self.reach.connected(host.name) as conn:
             with host.stage(Stage.CONNECT):
-                facts = await facts_of(conn, self.machine, [self.account] if self.account else [])
-                goal = await self._goal(conn, facts)
+                facts = await self._facts(conn)
+            if facts.left_over and not self.options.dry_run:
+                # what an earlier run left in the middle is brought to an end first: only then it is known what "before" is
+                await self.activator.mend(host, conn, self.machine, facts)
+                facts = await self._facts(conn)
+            goal = await self._goal(conn, facts)
             now = self._now(facts)
             host.previous = host.system = now
             if goal.path == now:
                 return Verdict(outcome=Outcome.UNCHANGED)
             host.note(f"{now or 'nothing'} → {goal.path}")
             if self.options.dry_run:
-                return Verdict(outcome=Outcome.PLANNED)
+                return Verdict(outcome=Outcome.PLANNED, wanted=goal.path)
             await self.activator.activate(
                 host, conn, self.machine, goal.path, account=self.account, generation=goal.generation
             )
             return Verdict(outcome=Outcome.CONFIRMED, system=goal.path)
+
+    async def _facts(self, conn: Connection) -> HostFacts:
+        return await facts_of(conn, self.machine, [self.account] if self.account else [])
 
     def _now(self, facts: HostFacts) -> str | None:
         if self.account is None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from clanpy.deployment.errors import DetachedError, StoppedError, UnforeseenError
+from clanpy.deployment.errors import BudgetSpentError, DetachedError, StoppedError, UnforeseenError
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.events import (
     Bus,
@@ -27,7 +27,8 @@ from clanpy.events import (
     StageStarted,
 )
 from clanpy.journal import RunState, fold
-from clanpy.rollout.outcome import exit_code, outcome_of, unwrapped
+from clanpy.rollout.outcome import GOOD, exit_code, outcome_of, unwrapped
+from clanpy.ui.format import counted
 
 
 if TYPE_CHECKING:
@@ -40,11 +41,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How a host ended, and the system it had before and has now."""
+    """How a host ended, the system it had before and has now, and the one it would get when nothing was to be changed."""
 
     outcome: Outcome
     system: str | None = None
     previous: str | None = None
+    wanted: str | None = None
     error: ClanpyError | None = None
 
 
@@ -62,6 +64,7 @@ class HostRun:
     Attributes:
         previous: the system it had before.
         system: the system it has, as far as is known by now.
+        failures: how many hosts of the run have failed by now.
     """
 
     name: str
@@ -71,6 +74,20 @@ class HostRun:
     previous: str | None = None
     system: str | None = None
     membership: Membership | None = None
+    failures: Callable[[], int] = lambda: 0
+
+    def check_budget(self, most: int | None) -> None:
+        """Stop here, before anything is changed, when more than `most` hosts of the run have failed.
+
+        Raises:
+            BudgetSpentError: they have.
+        """
+        failed = self.failures()
+        if most is not None and failed > most:
+            raise BudgetSpentError(
+                f"{self.name} was not activated: {counted(failed, 'machine')} failed, and at most {most} may",
+                hint="look at those that failed first",
+            )
 
     @contextmanager
     def committed(self) -> Iterator[None]:
@@ -158,7 +175,7 @@ class Run:
         self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
         async with asyncio.TaskGroup() as group:
             for name in hosts:
-                host = HostRun(name, self.bus, self.clock, self.interrupts)
+                host = HostRun(name, self.bus, self.clock, self.interrupts, failures=self._failures)
                 group.create_task(self._host(host, work, slots), name=f"host {name}")
         code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends)
         outcomes = Counter(outcome.value for outcome, _ in self._ends)
@@ -172,6 +189,9 @@ class Run:
             began = self.clock()
             self._finish(host, await self._verdict(host, work), self.clock() - began)
 
+    def _failures(self) -> int:
+        return sum(outcome not in GOOD for outcome, _ in self._ends)
+
     def _finish(self, host: HostRun, verdict: Verdict, seconds: float) -> None:
         error = verdict.error
         self._ends.append((verdict.outcome, error.exit_code if error else None))
@@ -183,6 +203,7 @@ class Run:
                 seconds=seconds,
                 system=verdict.system or host.system,
                 previous=verdict.previous or host.previous,
+                wanted=verdict.wanted,
                 error=error.to_dict() if error else None,
                 log=str(log) if log.exists() else None,
             )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clanpy.activation import Wanted
 from clanpy.deployment.reach import Reach, each, facts_of, standalone_accounts
-from clanpy.deployment.releases import wanted_without_nix
-from clanpy.errors import ClanpyError
+from clanpy.deployment.releases import Releases, find_nix, wanted, wanted_without_nix
+from clanpy.errors import ClanpyError, ExitCode
 from clanpy.inventory import resolve
+from clanpy.inventory.model import HostConfig
 from clanpy.rollout.limits import Limits
 
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from clanpy.activation import HostFacts
     from clanpy.deployment.options import Options, Surroundings
-    from clanpy.inventory.model import HostConfig, Machine
+    from clanpy.inventory.model import Machine
     from clanpy.journal import Deployment, Journal
 
 SCHEMA = "clanpy.status/1"
@@ -43,12 +44,14 @@ class HostStatus:
 
     @property
     def state(self) -> str:
-        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `unreachable`, or `interrupted`.
+        """In a word: `current`, `outdated`, `unknown` (wanted is not known), `interrupted`, `failed`, or `unreachable`.
 
-        `interrupted`: an activation on it has not come to its end, and nobody is at work on it.
+        `interrupted`: an activation on it has not come to its end, and nobody is at work on it. `failed`: it let us in, and
+        could not be asked all the same.
         """
         if self.facts is None:
-            return "unreachable"
+            lost = self.error is None or self.error.exit_code is ExitCode.UNREACHABLE
+            return "unreachable" if lost else "failed"
         if self.facts.left_over:
             return "interrupted"
         if self.wanted is None:
@@ -118,6 +121,33 @@ async def status(
 
         found = await each(by_name, ask, at_once=limits.hosts)
     return [_status(by_name[name], answer, known) for name, answer in found.items()]
+
+
+async def evaluated(surroundings: Surroundings, machines: Sequence[Machine], known: Known) -> Known:
+    """The same with what machines should run evaluated by Nix where it was not known. What fails is that machine's error."""
+    names = [
+        machine.name
+        for machine in machines
+        if machine.name not in known.wanted and isinstance(known.hosts.get(machine.name), HostConfig)
+    ]
+    releases = Releases(surroundings, names)
+    if names:
+        await releases.run(find_nix(surroundings))
+    hosts, found = dict(known.hosts), dict(known.wanted)
+    for name in names:
+        try:
+            found[name] = wanted(await releases.of(name))
+        except ClanpyError as error:
+            hosts[name] = error
+    return replace(known, hosts=hosts, wanted=found)
+
+
+def status_exit_code(found: Sequence[HostStatus]) -> ExitCode:
+    """0 when every machine is current, 4 when all that are not are unreachable, otherwise 1."""
+    states = {host.state for host in found} - {"current"}
+    if not states:
+        return ExitCode.DONE
+    return ExitCode.UNREACHABLE if states == {"unreachable"} else ExitCode.HOSTS_FAILED
 
 
 def _status(machine: Machine, answer: HostFacts | ClanpyError, known: Known) -> HostStatus:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from clanpy.activation import LockHeldError
+from clanpy.activation.lock import lock_held
 from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
 from clanpy.deployment.run import Verdict
@@ -87,18 +87,22 @@ class Updater:
         for slot in facts.differs(wanted(release)):
             now = facts.running if slot == SYSTEM else _home_now(facts, slot)
             host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
-        return Verdict(outcome=Outcome.PLANNED)
+        return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
 
     def _check_lock(self, facts: HostFacts) -> None:
         """Stop before the work when there is no point in it."""
-        if facts.lock is not None and not self.options.lock_wait and not self.options.steal_lock:
-            raise LockHeldError(f"{facts.host} is locked by {facts.lock}", holder=facts.lock, hint="wait for its end")
+        holder = facts.lock
+        if holder is None or self.options.lock_wait or self.options.steal_lock:
+            return
+        if not self.activator.surroundings.is_dead(holder):
+            raise lock_held(facts.host, holder)
 
     async def _change(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> Verdict:
         slots = facts.differs(wanted(release))
         if not slots:
             return Verdict(outcome=Outcome.UNCHANGED)
         artifacts = {slot: _artifact(release, slot) for slot in slots}
+        host.check_budget(self.options.max_failures)
         await self._build(host, release)
         await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
         changed = False
@@ -134,6 +138,7 @@ class Updater:
             return slot in (await self._facts(conn, config)).differs(wanted(release))
 
         async with self.slots.activate, AsyncExitStack() as stack:
+            host.check_budget(self.options.max_failures)
             if not conn.is_open:  # an activation may cut the connections there were
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
             return await self.activator.activate(

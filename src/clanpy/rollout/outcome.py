@@ -15,6 +15,7 @@ BY_EXIT_CODE = {
     ExitCode.UNREACHABLE: Outcome.UNREACHABLE,
     ExitCode.CONFLICT: Outcome.LOCKED,
     ExitCode.ROLLED_BACK: Outcome.ROLLED_BACK,
+    ExitCode.BUDGET_SPENT: Outcome.SKIPPED,
 }
 GOOD = frozenset({Outcome.UNCHANGED, Outcome.PLANNED, Outcome.BUILT, Outcome.CONFIRMED, Outcome.SKIPPED})
 
@@ -37,17 +38,21 @@ def exit_code(ends: Iterable[tuple[Outcome, ExitCode | None]]) -> ExitCode:
 
     - all hosts are as wanted: 0;
     - the run was interrupted before all hosts were done: 130;
+    - hosts were left out because too many others had failed: 3;
     - a host was rolled back, whatever happened to the others: 5;
     - all hosts that are not as wanted ended for the same reason: the code of that reason (4 when all of them were
       unreachable, 6 when all of them were locked, 69 when a program is missing here, …);
     - otherwise: 1.
     """
-    bad = [(outcome, code) for outcome, code in ends if outcome not in GOOD]
+    known = list(ends)
+    bad = [(outcome, code) for outcome, code in known if outcome not in GOOD]
     outcomes = {outcome for outcome, _ in bad}
     if not bad:
         return ExitCode.DONE
     if Outcome.CANCELLED in outcomes:
         return ExitCode.INTERRUPTED
+    if any(code is ExitCode.BUDGET_SPENT for _, code in known):
+        return ExitCode.BUDGET_SPENT
     if Outcome.ROLLED_BACK in outcomes:
         return ExitCode.ROLLED_BACK
     codes = {code if code is not None else ExitCode.HOSTS_FAILED for _, code in bad}

@@ -122,7 +122,8 @@ def recorded_at(files: Sequence[Path], name: Name) -> Iterator[tuple[Place, asyn
         except OSError:
             continue
         for number, line in lines:
-            for key in _match([_parse(iter([line]))], name.exact).keys:
+            # a line that names the host and its address matches by both
+            for key in dict.fromkeys(_match([_parse(iter([line]))], name.exact).keys):
                 yield Place(str(file), number), key
 
 

@@ -24,7 +24,7 @@ MARKS = {
     Outcome.CANCELLED: "-",
     Outcome.SKIPPED: "-",
 }
-ASCII_MARKS = {"✓": "+", "✗": "x", "↩": "<", "·": ".", "…": "..."}
+ASCII_MARKS = {"✓": "+", "✗": "x", "↩": "<", "·": ".", "→": "->", "…": "..."}
 STYLES = {
     Outcome.CONFIRMED: "green",
     Outcome.UNCHANGED: "dim",

@@ -15,6 +15,8 @@ from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, in_a
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from clanpy.ui.folds import Folds
+
 HEARTBEAT = 30.0  # seconds of silence after which CI hears that we live
 
 
@@ -25,7 +27,7 @@ class PlainRenderer:
     Attributes:
         verbosity: from 1 on the lines that programs write are shown too, prefixed by their host.
         heartbeat: whether to say something after half a minute of silence.
-        github: whether to mark failures and fold logs for GitHub Actions.
+        folds: how the CI system that shows the lines folds logs and marks failures; None: it does not.
     """
 
     stream: TextIO
@@ -33,7 +35,7 @@ class PlainRenderer:
     colour: bool = False
     verbosity: int = 0
     heartbeat: bool = False
-    github: bool = False
+    folds: Folds | None = None
     _board: Board = field(init=False)
     _width: int = field(default=8, init=False)
     _last: float = field(init=False)
@@ -65,9 +67,9 @@ class PlainRenderer:
         self._write(f"still at work: {board.finished} of {board.total} done; {at_work or 'nothing in hand'}")
 
     def close(self) -> None:
-        if self.github:
+        if self.folds:
             for fact in self._failed:
-                self._fold_log(fact)
+                self._fold_log(fact, self.folds)
         self.stream.flush()
 
     def _text(self, fact: Fact) -> str | None:
@@ -95,26 +97,23 @@ class PlainRenderer:
 
     def _fail(self, fact: HostFinished) -> None:
         self._failed.append(fact)
-        if self.github:
+        if self.folds:
             message = (fact.error or {}).get("message", words(fact.outcome))
-            self._write(f"::error title={fact.host}::{_escaped(message)}")
+            for line in self.folds.failure(fact.host or "", message):
+                self._write(line)
 
-    def _fold_log(self, fact: HostFinished) -> None:
+    def _fold_log(self, fact: HostFinished, folds: Folds) -> None:
         if fact.log is None or not Path(fact.log).is_file():
             return
-        self._write(f"::group::log of {fact.host}")
+        self._write(folds.begin(f"log of {fact.host}"))
         with Path(fact.log).open(encoding="utf-8", errors="replace") as log:
             for line in log:
                 self._write(clean(line))
-        self._write("::endgroup::")
+        if end := folds.end():
+            self._write(end)
 
     def _write(self, text: str) -> None:
         encoding = (getattr(self.stream, "encoding", None) or "utf-8").casefold()
         self.stream.write((text if encoding.startswith("utf") else in_ascii(text)) + "\n")
         self.stream.flush()
         self._last = self.clock()
-
-
-def _escaped(message: str) -> str:
-    """A message as GitHub's commands want it: on one line."""
-    return message.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -55,7 +55,7 @@ def make_renderer(
             from clanpy.ui.tty import TtyRenderer  # noqa: PLC0415 - rich is heavy
 
             return TtyRenderer(stream, **options)
+    from clanpy.ui.folds import folds_of  # noqa: PLC0415 - each is imported only where it is used
     from clanpy.ui.plain import PlainRenderer  # noqa: PLC0415 - each is imported only where it is used
 
-    in_github = environ.get("GITHUB_ACTIONS") == "true"
-    return PlainRenderer(stream, **options, heartbeat=bool(environ.get("CI")), github=in_github)
+    return PlainRenderer(stream, **options, heartbeat=bool(environ.get("CI")), folds=folds_of(environ))

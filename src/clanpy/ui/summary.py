@@ -54,9 +54,9 @@ class Summary:
     def _tail(self, host: HostState) -> str:
         if host.error is not None:
             return f"{host.error['code']} {host.error['message']}"
-        if host.outcome is Outcome.UNCHANGED or host.system is None:
-            return ""
-        return host.system.removeprefix("/nix/store/")
+        if host.outcome is Outcome.PLANNED:
+            return f"→ {_name(host.wanted)}" if host.wanted != host.system else ""
+        return "" if host.outcome is Outcome.UNCHANGED else _name(host.system)
 
     def _failures(self) -> Iterator[str]:
         causes: dict[str, dict[str, HostState]] = defaultdict(dict)
@@ -96,6 +96,10 @@ class Summary:
             yield f"hint: when the cause is mended: `{self.program} machines {self.state.command} {told}`"
         if again and self.logs:
             yield f"logs: {self.logs}"
+
+
+def _name(path: str | None) -> str:
+    return (path or "").removeprefix("/nix/store/")
 
 
 def _last_lines(details: Any) -> list[str]:

@@ -41,7 +41,13 @@ class TtyRenderer:
 
     def __post_init__(self) -> None:
         self._board = Board(self.clock)
-        self._console = Console(file=self.stream, no_color=not self.colour, highlight=False, force_terminal=True)
+        self._console = Console(
+            file=self.stream,
+            color_system="auto" if self.colour else None,  # `no_color` alone would leave bold and dim
+            no_color=not self.colour,
+            highlight=False,
+            force_terminal=True,
+        )
         self._live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._live.start()
 
