@@ -1,0 +1,1 @@
+"""Changing the inventory by command: values, and machines with all that names them."""
