@@ -14,8 +14,8 @@ import pytest
 
 from clanpy.errors import UsageError
 from clanpy.inventory import check, load, resolve, show_fleet, show_host
+from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Fleet
-from clanpy.inventory.references import role_members
 from clanpy.inventory.skeleton import make_fleet
 from support.fleets import REFERENCE
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from clanpy.errors import ClanpyError, NothingMatchedError, UsageError
 from clanpy.inventory import load
+from clanpy.inventory.errors import SelectionError
+from clanpy.inventory.matching import Kind, LazyIndex
 from clanpy.inventory.model import Deploy, Fleet, Machine
-from clanpy.machines import rows, select, targets
+from clanpy.machines import rows, select, select_one, targets
 from support.fleets import META, REFERENCE, fleet, raised
 
 
@@ -57,14 +60,15 @@ def test_it_is_what_one_would_pick_by_hand(names: list[str], tags: list[str]) ->
 
 
 @given(st.text(max_size=12), st.text(max_size=12))
-def test_any_text_is_a_selection_or_an_error_with_exit_code_64(name: str, tag: str) -> None:
+def test_any_text_selects_machines_or_nothing_or_can_not_be_read(name: str, tag: str) -> None:
     found: tuple[ClanpyError, ...] = ()
     try:
-        select(FLEET, [name], [tag])
+        select(FLEET, [name], [tag], stdin=io.StringIO("cinnabar\n"))
     except ClanpyError as error:
         found = raised(error)
 
-    assert all(int(error.exit_code) == 64 for error in found)
+    assert {int(error.exit_code) for error in found} <= {64, 2}
+    assert all(isinstance(error, NothingMatchedError | SelectionError) for error in found)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ def test_any_text_is_a_selection_or_an_error_with_exit_code_64(name: str, tag: s
     [
         (["cinabar"], [], "there is no machine 'cinabar'", "'cinnabar'"),
         (["xyzzy"], [], "there is no machine 'xyzzy'", "known: argentum, blackphos"),
-        (["gpu"], [], "there is no machine 'gpu'", "--tags gpu"),
+        (["gpu"], [], "there is no machine 'gpu'", "'gpu' is a tag: tag:gpu"),
         (["x*"], [], "no machine has a name like 'x*'", "known: argentum"),
         ([], ["clod"], "there is no tag 'clod'", "'cloud'"),
         ([], ["gpu", "hetzner"], "no machine carries all of the tags 'gpu' and 'hetzner'", "machines list"),
@@ -104,6 +108,72 @@ def test_an_empty_fleet_says_so(tmp_path: Path) -> None:
     empty: Fleet = fleet(tmp_path, META)
     with pytest.raises(NothingMatchedError, match="the fleet has no machines"):
         select(empty)
+
+
+def on_stdin(text: str, *selections: str) -> list[str]:
+    return [machine.name for machine in select(FLEET, selections, stdin=io.StringIO(text))]
+
+
+def test_a_dash_stands_for_the_names_on_standard_input() -> None:
+    assert on_stdin("galena\n\n# a comment\n  cinnabar \n", "-") == ["cinnabar", "galena"]
+    assert on_stdin("galena\nstibnite\n", "- and class:nixos", "argentum") == ["argentum", "galena"]
+    assert on_stdin("galena\n", "not -", "-") == sorted(FLEET.machines)
+
+
+def test_standard_input_is_read_only_for_a_dash_and_holds_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+
+    assert [m.name for m in select(FLEET, ["galena"])] == ["galena"]
+    with pytest.raises(NothingMatchedError, match="standard input names no machine"):
+        select(FLEET, ["-"])
+    with pytest.raises(ClanpyError) as caught:
+        on_stdin("galnea\ntag:gpu\n", "-")
+    assert [(e.message, e.hint) for e in raised(caught.value)] == [
+        ("there is no machine 'galnea', which standard input names", "did you mean 'galena'?"),
+        ("there is no machine 'tag:gpu', which standard input names", None),
+    ]
+
+
+def test_each_selection_has_to_select_something() -> None:
+    with pytest.raises(NothingMatchedError) as caught:
+        chosen(["cinnabar", "tag:gpu and class:darwin"], [])
+
+    assert caught.value.message == "no machine is in 'tag:gpu and class:darwin'"
+    assert caught.value.hint == "`tag:gpu` selects 1; `class:darwin` selects 4, all together none"
+    assert int(caught.value.exit_code) == 64
+
+
+def test_several_mistakes_end_with_the_code_of_nothing_matched() -> None:
+    with pytest.raises(ClanpyError) as caught:
+        chosen(["(", "nope"], [])
+
+    assert int(caught.value.exit_code) == 64
+
+
+def test_where_one_machine_is_needed_any_selection_of_one_will_do() -> None:
+    assert select_one(FLEET, "tag:gpu").name == "scheelite"
+    with pytest.raises(UsageError) as caught:
+        select_one(FLEET, "class:nixos")
+    assert caught.value.message == "'class:nixos' selects 4 machines, and one is needed"
+    assert caught.value.hint == "one of cinnabar, electrum, galena, scheelite"
+
+
+def test_others_can_add_what_they_know_of_machines() -> None:
+    asked: list[str] = []
+
+    def found(value: str) -> list[str]:
+        asked.append(value)
+        return {"stale": ["galena"], "failed": ["galena", "cinnabar"]}[value]
+
+    kind = Kind(name="is", index=lambda _: LazyIndex(("stale", "failed"), found), what="state")
+
+    assert [m.name for m in select(FLEET, ["is:failed and not is:stale"], more=[kind])] == ["cinnabar"]
+    assert [m.name for m in select(FLEET, ["is:f*"], more=[kind])] == ["cinnabar", "galena"]
+    assert asked == ["failed", "stale", "failed"]
+    with pytest.raises(NothingMatchedError, match="there is no state 'stal'"):
+        select(FLEET, ["is:stal"], more=[kind])
+    with pytest.raises(SelectionError, match="can't be selected by 'is:'"):
+        select(FLEET, ["is:stale"])
 
 
 def machine(deploy: Deploy) -> Machine:

@@ -10,7 +10,6 @@ import typer
 from clanpy.cli.complete import complete_machines
 from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
-from clanpy.errors import UsageError
 
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def show(
 ) -> None:
     """Show the whole inventory, or all that one machine consists of and where each part comes from."""
     from clanpy import inventory  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.machines import select  # noqa: PLC0415 - the same
+    from clanpy.machines import select_one  # noqa: PLC0415 - the same
 
     fleet = open_fleet(ctx)
     if machine is None:
@@ -51,10 +50,7 @@ def show(
         else:
             print_parts(ctx, _fleet_view(fleet))
         return
-    chosen, *others = select(fleet, [machine])
-    if others:
-        raise UsageError(f"'{machine}' means {len(others) + 1} machines, and one can be shown")
-    host = inventory.resolve(fleet, chosen.name)
+    host = inventory.resolve(fleet, select_one(fleet, machine).name)
     if json:
         print_json(inventory.show_host(host, fleet.root))
     else:
@@ -151,7 +147,7 @@ def _fleet_view(fleet: Fleet) -> Iterator[Any]:
 
 
 def _instance_rows(fleet: Fleet, instance: Instance) -> Iterator[tuple[str, str, str, str]]:
-    from clanpy.inventory.references import role_members  # noqa: PLC0415 - only for people
+    from clanpy.inventory.matching import role_members  # noqa: PLC0415 - only for people
 
     service = instance.service if instance.input is None else f"{instance.service} ({instance.input})"
     for name, role in instance.roles.items():

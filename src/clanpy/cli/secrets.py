@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clanpy.cli.context import Json, fleet_root, new_app, print_json, print_lines, say
+from clanpy.cli.context import Json, fleet_root, new_app, open_fleet, print_json, print_lines, say
 from clanpy.cli.vars import open_session, show_findings, show_fixed
 
 
@@ -202,11 +202,12 @@ def migrate(
     """Turn a value of an older sops file into a var. The file stays as it is."""
     from clanpy.errors import nearest  # noqa: PLC0415 - rooms are imported when a command runs
     from clanpy.generators.values import put  # noqa: PLC0415 - the same
+    from clanpy.machines import select_one  # noqa: PLC0415 - the same
     from clanpy.secrets.errors import SecretNotFoundError  # noqa: PLC0415 - the same
     from clanpy.secrets.structured import read_structured  # noqa: PLC0415 - the same
 
-    session = open_session(ctx)
-    (chosen,) = session.context.select([machine])
+    fleet = open_fleet(ctx)
+    session, chosen = open_session(ctx, fleet), select_one(fleet, machine).name
     values = read_structured(file, session.keyring)
     if place not in values:
         raise SecretNotFoundError(f"{file} has no value {place!r}", hint=nearest(place, values))

@@ -140,8 +140,8 @@ def list_(ctx: typer.Context, machine: Name, *, json: Json = False) -> None:
     """List the values of a machine. Secrets are shown as stars."""
     from clanpy.generators.values import listed  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session = open_session(ctx)
-    (name,) = session.context.select([machine])
+    fleet = open_fleet(ctx)
+    session, name = open_session(ctx, fleet), _one(fleet, machine)
     items = list(listed(session, name))
     if json:
         print_json([item.to_dict() for item in items])
@@ -154,8 +154,8 @@ def get(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     """Print a value as it is, decrypted."""
     from clanpy.generators.values import get as read  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session = open_session(ctx)
-    (chosen,) = session.context.select([machine])
+    fleet = open_fleet(ctx)
+    session, chosen = open_session(ctx, fleet), _one(fleet, machine)
     value = read(session, chosen, name).reveal()
     sys.stdout.buffer.write(value)
     if sys.stdout.isatty() and not value.endswith(b"\n"):
@@ -168,8 +168,8 @@ def set_(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     from clanpy.generators.values import find, put  # noqa: PLC0415 - the same
     from clanpy.secrets import Secret  # noqa: PLC0415 - rooms are imported when a command runs
 
-    session = open_session(ctx)
-    (chosen,) = session.context.select([machine])
+    fleet = open_fleet(ctx)
+    session, chosen = open_session(ctx, fleet), _one(fleet, machine)
     find(session, chosen, name)
     value = _asked(f"{name} of {chosen}") if sys.stdin.isatty() else Secret(sys.stdin.buffer.read())
     _report(asyncio.run(put(session, chosen, name, value)))
@@ -248,7 +248,7 @@ def import_(
 
 def open_session(ctx: typer.Context, fleet: Fleet | None = None) -> Session:
     """The vars of the fleet, which is loaded unless it was already."""
-    from clanpy.generators.files import read_fleet  # noqa: PLC0415 - the same
+    from clanpy.generators.fleet import read_fleet  # noqa: PLC0415 - the same
     from clanpy.vars import Session  # noqa: PLC0415 - rooms are imported when a command runs
 
     found = read_fleet(fleet or open_fleet(ctx))
@@ -332,6 +332,12 @@ def _chosen(fleet: Fleet, machines: list[str] | None, tags: str | None) -> tuple
     from clanpy.machines import select  # noqa: PLC0415 - rooms are imported when a command runs
 
     return tuple(machine.name for machine in select(fleet, machines or [], split_tags(tags)))
+
+
+def _one(fleet: Fleet, machine: str) -> str:
+    from clanpy.machines import select_one  # noqa: PLC0415 - rooms are imported when a command runs
+
+    return select_one(fleet, machine).name
 
 
 def _prompter() -> Prompter:

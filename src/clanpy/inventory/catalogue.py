@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clanpy.errors import NothingMatchedError, Place, nearest
+from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Aspect, Fleet
-from clanpy.inventory.references import role_members
 from clanpy.inventory.show import shown_path
 from clanpy.modules.deferred import NixClass
 

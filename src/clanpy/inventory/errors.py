@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clanpy.errors import InventoryError
+from clanpy.errors import InventoryError, UsageError
 
 
 class TomlSyntaxError(InventoryError):
@@ -105,3 +105,18 @@ class ModuleNoticeError(InventoryError):
     """What a module of the fleet has to say without stopping anything: an option that was renamed, say. Always a warning."""
 
     code = "CP0126"
+
+
+class SelectionError(UsageError):
+    """A selection of machines can't be read: something is missing or too much in it, or it asks for what there is not to ask for.
+
+    The details show it, with a mark below the place.
+    """
+
+    code = "CP0127"
+
+
+class TagSelectionError(InventoryError):
+    """The selection of a computed tag can't be read."""
+
+    code = "CP0128"

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clanpy.errors import ClanpyError
 from clanpy.inventory.generators import Declared, declared_on, public_value
+from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Instance
-from clanpy.inventory.references import role_members
 from clanpy.services.errors import ExportCycleError, SecretValueError, ServiceDeclarationError
 from clanpy.services.exports import Export, Scope
 from clanpy.services.generator import VarFile, path_on_host

@@ -13,12 +13,9 @@ from clanpy.inventory.errors import MachineFolderError, ModuleNoticeError
 from clanpy.inventory.evaluation import Evaluated
 from clanpy.inventory.hosts import Resolver
 from clanpy.inventory.loading import load_all
-from clanpy.inventory.model import Fleet, HostConfig, Instance
-from clanpy.inventory.references import role_members
+from clanpy.inventory.model import Fleet, HostConfig
 from clanpy.inventory.roles import Roles, unknown_role
 from clanpy.inventory.sources import INVENTORY
-from clanpy.services.declaration import Service
-from clanpy.services.errors import MemberLimitError
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +80,8 @@ def _instances(roles: Roles) -> Iterator[ClanpyError]:
             if role not in found[0].roles:
                 yield unknown_role(roles.fleet, instance, role, found[0])
             else:
-                yield from roles.unknown_settings(instance, role, found[0])
-        yield from _limits(roles.fleet, instance, found[0])
-
-
-def _limits(fleet: Fleet, instance: Instance, service: Service) -> Iterator[ClanpyError]:
-    for name, role in service.roles.items():
-        used = instance.roles.get(name)
-        members = role_members(fleet, used) if used else ()
-        most = role.max_members
-        if (most is None or len(members) <= most) and len(members) >= role.min_members:
-            continue
-        is_over = most is not None and len(members) > most
-        limit, bound = (most, "at most") if is_over else (role.min_members, "at least")
-        found = f"{len(members)} are assigned" + (f": {', '.join(members)}" if members else "")
-        yield MemberLimitError(
-            f"role '{name}' of instance '{instance.name}' takes {bound} {limit} machine{'s' if limit != 1 else ''}, {found}",
-            place=fleet.where("instances", instance.name, "roles", name),
-        )
+                yield from roles.written_wrong(instance, role, found[0])
+        yield from roles.beyond_limits(instance, found[0])
 
 
 def _bare(fleet: Fleet, host: HostConfig, errors: list[ClanpyError]) -> Iterator[ClanpyError]:

@@ -18,7 +18,8 @@ from clanpy.inventory.errors import (
     ReservedTagError,
     UnknownNameError,
 )
-from clanpy.inventory.model import Fleet, Machine, Role
+from clanpy.inventory.matching import role_members
+from clanpy.inventory.model import Fleet, Machine
 from clanpy.inventory.reading import get, inside, is_written, strings
 from clanpy.inventory.schema import is_target
 from clanpy.inventory.sources import INVENTORY, machine_folders
@@ -232,9 +233,3 @@ def _instances(fleet: Fleet) -> Iterator[ClanpyError]:
             for name in role.extra_modules:
                 for class_ in classes or _any_class(fleet, name):
                     yield from check_aspect(fleet, class_, name, (*path, role_name, "extra_modules", name), where)
-
-
-def role_members(fleet: Fleet, role: Role) -> tuple[str, ...]:
-    """The machines in a role: those that are named and those that carry one of its tags, each once, sorted."""
-    tagged = (name for tag in role.tags for name in fleet.tags.get(tag, ()))
-    return tuple(sorted({*role.machines, *tagged} & fleet.machines.keys()))

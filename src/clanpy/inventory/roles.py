@@ -10,9 +10,12 @@ from pathlib import Path
 from clanpy.errors import ClanpyError, nearest
 from clanpy.inventory.exports import Exports
 from clanpy.inventory.generators import merged, service_generators
+from clanpy.inventory.limits import limit_errors
+from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Fleet, Instance, Machine, Membership, User
-from clanpy.inventory.references import people, role_members
-from clanpy.inventory.settings import Final, final_settings, labels_of, origins, role_index, unknown_settings
+from clanpy.inventory.references import people
+from clanpy.inventory.settings import Final, Told, final_settings, labels_of, level_problems, origins, role_index
+from clanpy.inventory.vars import fleet_generators
 from clanpy.modules.deferred import NixClass
 from clanpy.services import MachineFacts, Member, Service, Share, find_service
 from clanpy.services.errors import UnknownRoleError
@@ -49,7 +52,8 @@ class Roles:
     fleet: Fleet
     _services: dict[str, tuple[Service, Path] | ClanpyError] = field(default_factory=dict)
     _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
-    _unknown: dict[tuple[str, str], tuple[ClanpyError, ...]] = field(default_factory=dict)
+    _wrong: dict[tuple[str, str], tuple[tuple[Told | None, ClanpyError], ...]] = field(default_factory=dict)
+    _limits: dict[str, tuple[ClanpyError, ...]] = field(default_factory=dict)
     _tags: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -88,7 +92,8 @@ class Roles:
                 errors.append(unknown_role(self.fleet, instance, role, service))
                 continue
             final, where = self._final(machine, instance, role, service)
-            errors.extend(self.unknown_settings(instance, role, service))
+            errors.extend(self.written_wrong(instance, role, service))
+            errors.extend(self.beyond_limits(instance, service))
             errors.extend(final.errors)
             yield Part(instance, role, service, folder, final, where, self._member(machine, instance, role, final))
 
@@ -99,7 +104,8 @@ class Roles:
         key = (instance.name, role, *labels_of(instance.roles[role], machine, self._tagged(instance, role)))
         found = self._finals.get(key)
         if found is None or found[0].errors:
-            final = final_settings(self.fleet, instance, role, machine, service)
+            told = [about for about, _ in self._problems(instance, role, service) if about is not None]
+            final = final_settings(self.fleet, instance, role, machine, service, told=told)
             found = self._finals[key] = final, origins(self.fleet, final, service.name)
         return found
 
@@ -110,12 +116,21 @@ class Roles:
             self._tags[key] = tuple(tag for tag, written in instance.roles[role].tags.items() if written)
         return self._tags[key]
 
-    def unknown_settings(self, instance: Instance, role: str, service: Service) -> tuple[ClanpyError, ...]:
-        """Settings of a role that its service does not know, at any level; found once."""
+    def written_wrong(self, instance: Instance, role: str, service: Service) -> Iterator[ClanpyError]:
+        """What is wrong with the settings of a role as they are written, at any level, whoever reads them; found once."""
+        return (error for _, error in self._problems(instance, role, service))
+
+    def _problems(self, instance: Instance, role: str, service: Service) -> tuple[tuple[Told | None, ClanpyError], ...]:
         key = (instance.name, role)
-        if key not in self._unknown:
-            self._unknown[key] = tuple(unknown_settings(self.fleet, instance, role, service))
-        return self._unknown[key]
+        if key not in self._wrong:
+            self._wrong[key] = tuple(level_problems(self.fleet, instance, role, service))
+        return self._wrong[key]
+
+    def beyond_limits(self, instance: Instance, service: Service) -> tuple[ClanpyError, ...]:
+        """Too many or too few members in the roles of an instance, or members of a wrong class; found once."""
+        if instance.name not in self._limits:
+            self._limits[instance.name] = tuple(limit_errors(self.fleet, instance, service))
+        return self._limits[instance.name]
 
     def service_id(self, instance: Instance) -> str:
         """What tells a service from others of the same name, from elsewhere."""
@@ -155,7 +170,8 @@ class Roles:
             for service, share in self.shares(machine, known)
             if service.generators is not None
         ]
-        return merged(name, service_generators(known, shares, errors), errors)
+        own = fleet_generators(self.fleet, machine, errors)
+        return merged(name, (*service_generators(known, shares, errors), *own), errors)
 
     def _member(self, machine: Machine, instance: Instance, role: str, final: Final) -> Member | None:
         if final.model is None:

@@ -6,16 +6,18 @@ defaults of the service's model stand behind all of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import ClanpyError, Place, nearest
 from clanpy.inventory.errors import ConflictError
 from clanpy.inventory.loading import place_text, shown
-from clanpy.inventory.model import Fleet, Instance, Machine, Role
+from clanpy.inventory.matching import role_members
+from clanpy.inventory.model import Fleet, Instance, Machine
+from clanpy.inventory.model import Role as Assigned
 from clanpy.inventory.plain import Merged, merge
-from clanpy.inventory.references import people, role_members, unknown
+from clanpy.inventory.references import people, unknown
 from clanpy.inventory.spelling import dotted
 from clanpy.inventory.translate import Translator
 from clanpy.inventory.written import parts_of
@@ -27,10 +29,11 @@ from clanpy.services.errors import SettingConflictError, SettingError, UnknownSe
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from clanpy.services.declaration import Service
+    from clanpy.services.declaration import Role, Service
     from clanpy.services.settings import Problem
 
 Path_ = tuple[str, ...]
+Told = tuple[Path_, Path_]  # where a level stands, and the setting there
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +93,34 @@ def levels_of(instance: Instance, role_name: str, machine: Machine) -> list[Leve
     return found
 
 
-def labels_of(role: Role, machine: Machine, tagged: Sequence[str]) -> tuple[str, ...]:
+def labels_of(role: Assigned, machine: Machine, tagged: Sequence[str]) -> tuple[str, ...]:
     """What tells the levels that count for a machine from those of other members. `tagged` are the tags with settings."""
     own = (machine.name,) if role.machines.get(machine.name) else ()
     return (*own, "", *(tag for tag in tagged if tag in machine.tags))
 
 
-def final_settings(fleet: Fleet, instance: Instance, role_name: str, machine: Machine, service: Service) -> Final:
-    """Merge and check the settings of one member."""
+def final_settings(
+    fleet: Fleet, instance: Instance, role_name: str, machine: Machine, service: Service, *, told: Collection[Told] = ()
+) -> Final:
+    """Merge and check the settings of one member. Of what was `told` of the levels by themselves nothing is said again."""
     from clanpy.services.settings import check  # noqa: PLC0415 - pydantic costs more than listing machines
 
     model = service.roles[role_name].settings
-    merged = _merged(levels_of(instance, role_name, machine), model, fleet)
+    levels = levels_of(instance, role_name, machine)
+    merged = _merged(levels, model, fleet)
     who = f"role '{role_name}' of instance '{instance.name}' on '{machine.name}'"
     base = ("instances", instance.name, "roles", role_name)
     errors = list(_merge_errors(fleet, merged, who))
     found, problems = check(model, merged.value)
-    # an unknown setting is said once for the level where it is written, by `unknown_settings`
-    wrong = [problem for problem in problems if problem.kind != "unknown"]
+    # what is wrong at one level was said once, for that level
+    known = {path for level, path in told if any(level == here.path for here in levels)}
+    wrong = [problem for problem in problems if problem.kind != "unknown" and problem.path not in known]
     errors.extend(SettingError(f"{who}: {p.message}", place=_problem_place(fleet, p, merged, base)) for p in wrong)
     values = merged.value
     if found is not None:
         values = found.model_dump(mode="json")
         errors.extend(_wrong_names(fleet, model, values, merged, who))
-    return Final(model=None if errors else found, values=values, leaves=merged.leaves, errors=tuple(errors))
+    return Final(model=None if errors or problems else found, values=values, leaves=merged.leaves, errors=tuple(errors))
 
 
 def _merged(levels: Sequence[Level], model: type[BaseModel], fleet: Fleet | None = None) -> Merged:
@@ -125,21 +132,69 @@ def _merged(levels: Sequence[Level], model: type[BaseModel], fleet: Fleet | None
     return merge([Def(canonical(model, part.value), _Origin(part.source, level)) for part, level in parts], counter)
 
 
-def unknown_settings(fleet: Fleet, instance: Instance, role_name: str, service: Service) -> Iterator[ClanpyError]:
-    """Settings that the role does not have, at whatever level they are written, even if nobody reads them."""
+def level_problems(
+    fleet: Fleet, instance: Instance, role_name: str, service: Service
+) -> Iterator[tuple[Told | None, ClanpyError]]:
+    """What is wrong with the levels of a role by themselves, whether anybody reads them or not.
+
+    That is: settings that the role does not have, values of a wrong type, and contradictions between files. Each comes with the level
+    and setting that it is about, as far as it is about one.
+    """
     from clanpy.services.settings import check  # noqa: PLC0415 - see above
 
     model = service.roles[role_name].settings
     for level in all_levels(instance, role_name):
         merged = _merged([level], model)
-        yield from _level_errors(fleet, merged, level)
-        for problem in check(model, merged.value)[1]:
+        yield from ((None, error) for error in _level_errors(fleet, merged, level))
+        for problem in check(model, merged.value)[1] if merged.value else ():
             if problem.kind == "unknown":
-                yield UnknownSettingError(
-                    f"role '{role_name}' of service '{service.name}' has no setting '{'.'.join(problem.path)}'",
-                    place=fleet.where(*level.path, *problem.path),
-                    hint=nearest(problem.path[-1], problem.candidates) or _known(problem.candidates),
-                )
+                yield (level.path, problem.path), _unknown_setting(fleet, level, problem, service, role_name)
+            elif problem.kind == "wrong" and _is_written(merged, problem.path):
+                whose = "" if level.path[-3] == "roles" else f" ({level.label})"
+                message = f"role '{role_name}' of instance '{instance.name}'{whose}: {problem.message}"
+                place = _problem_place(fleet, problem, merged, level.path)
+                yield (level.path, problem.path), SettingError(message, place=place)
+
+
+def _is_written(merged: Merged, path: Path_) -> bool:
+    """Whether a level itself says what is wrong, and not only together with others."""
+    return bool(path) and any(path[: len(leaf)] == leaf for leaf in merged.leaves)
+
+
+def _unknown_setting(
+    fleet: Fleet, level: Level, problem: Problem, service: Service, role_name: str
+) -> UnknownSettingError:
+    here = nearest(problem.path[-1], problem.candidates)
+    elsewhere = _elsewhere(fleet, problem.path, service, role_name)
+    return UnknownSettingError(
+        f"role '{role_name}' of service '{service.name}' has no setting '{'.'.join(problem.path)}'",
+        place=fleet.where(*level.path, *problem.path),
+        hint="; ".join(hint for hint in (here, elsewhere) if hint) or _known(problem.candidates),
+    )
+
+
+def _elsewhere(fleet: Fleet, path: Path_, service: Service, role_name: str) -> str | None:
+    """Which other role, or which other services, have a setting of this name."""
+    from clanpy.services.registry import OWN, available, find_service  # noqa: PLC0415 - only when something is wrong
+    from clanpy.services.settings import canonical  # noqa: PLC0415 - see above
+
+    def has(candidate: Role) -> bool:
+        return next(iter(canonical(candidate.settings, {path[0]: None}))) in candidate.settings.model_fields
+
+    others = [name for name, role in service.roles.items() if name != role_name and has(role)]
+    if others:
+        return f"role '{others[0]}' of the service has it"
+    found: list[str] = []
+    for offered in available(fleet.root):
+        if offered.input not in {None, OWN} or offered.name == service.name:
+            continue
+        try:
+            other, _ = find_service(offered.name, offered.input, fleet.root)
+        except ClanpyError:
+            continue  # an error of its own
+        if any(has(role) for role in other.roles.values()):
+            found.append(f"'{offered.name}'")
+    return f"it is a setting of service {' and '.join(found[:3])}" if found else None
 
 
 def _known(names: tuple[str, ...]) -> str:
@@ -149,7 +204,7 @@ def _known(names: tuple[str, ...]) -> str:
 def _merge_errors(fleet: Fleet, merged: Merged, who: str) -> Iterator[ClanpyError]:
     for path, definitions in merged.conflicts:
         if len({_level(d).label for d in definitions}) == 1:
-            continue  # several files at one level: said once for that level, by `unknown_settings`
+            continue  # several files at one level: said once for that level, by `level_problems`
         found = [(_place(fleet, d, path), d) for d in reversed(definitions)]
         yield SettingConflictError(
             f"{who} has conflicting values for '{'.'.join(path)}'",
