@@ -18,7 +18,7 @@ from clanpy.inventory.settings import Final, Told, final_settings, labels_of, le
 from clanpy.inventory.vars import fleet_generators
 from clanpy.modules.deferred import NixClass
 from clanpy.services import MachineFacts, Member, Service, Share, find_service
-from clanpy.services.errors import UnknownRoleError
+from clanpy.services.errors import ServiceDeclarationError, UnknownRoleError
 from clanpy.services.generator import Generator
 
 
@@ -210,8 +210,23 @@ def unknown_role(fleet: Fleet, instance: Instance, role: str, service: Service) 
 
 def _note(part: Part, class_: NixClass) -> str | None:
     role = part.service.roles[part.role]
-    if role.half(class_):
-        return None
     reason = role.notes.get(class_)
     because = f" ({reason})" if reason else ""
-    return f"{part.service.name}: no {class_} half here{because}, only extra modules apply"
+    half = (
+        () if role.half(class_) else (f"{part.service.name}: no {class_} half here{because}, only extra modules apply",)
+    )
+    return "; ".join((*half, *_lacks(part))) or None
+
+
+def _lacks(part: Part) -> tuple[str, ...]:
+    """What a member has to do without for now, as its service says."""
+    lacks = part.service.roles[part.role].lacks
+    if lacks is None or part.member is None:
+        return ()
+    try:
+        return tuple(f"{part.service.name}: {text}" for text in lacks(part.member))
+    except ClanpyError:
+        raise
+    except Exception as error:  # whatever a service's code raises is a fact about that service
+        said = f"{type(error).__name__}: {error}"
+        raise ServiceDeclarationError(f"the service '{part.service.name}' fails in what it lacks: {said}") from error

@@ -227,6 +227,7 @@ class Role:
         min_members, max_members: how many machines may be in the role of one instance.
         classes: the only classes that members may be of; None for any.
         notes: for a class without a half of its own: why, in a few words.
+        lacks: what a member has to do without for now (values that are not generated yet), for people.
     """
 
     description: str
@@ -241,6 +242,7 @@ class Role:
     max_members: int | None = None
     classes: tuple[NixClass, ...] | None = None
     notes: Mapping[NixClass, str] = field(default_factory=dict)
+    lacks: Callable[[Member], Iterable[str]] | None = None
 
     def half(self, class_: NixClass) -> tuple[Contribution, ...]:
         """What it contributes to a class."""
