@@ -97,6 +97,18 @@ def explain(fleet: Fleet, path: str) -> Explained:
     return _option(evaluated, parts)
 
 
+def definitions(fleet: Fleet, path: Path_) -> tuple[Line, ...]:
+    """Every definition of a path that is written as the options are; none when nothing says it."""
+    evaluated: Evaluated = fleet.memo["evaluated"]
+    depth = next((n for n, part in enumerate(path) if part == "settings"), None)
+    try:
+        if path[0] == "instances" and depth is not None and path[depth + 1 :]:
+            return _setting(evaluated, path[: depth + 1], path[depth + 1 :]).definitions
+        return _option(evaluated, path).definitions
+    except NothingMatchedError:
+        return ()
+
+
 def _option(evaluated: Evaluated, path: Path_) -> Explained:
     found = _found(evaluated, path)
     translator = evaluated.translator

@@ -156,7 +156,7 @@ def _fields(value: dict[Any, Any], path: Path_, report: Report, level: Level) ->
             message = f"unknown key {written!r}" + (f" in '{dotted(path)}'" if path else "")
             report.errors.append(UnknownKeyError(message, place=report.place((*path, str(written)))))
             continue
-        key = written if written in fields else _known(written, level)
+        key = written if written in fields else key_of(written, level)
         if key in found:
             message = f"'{dotted((*path, written))}' is written twice, in two spellings"
             report.errors.append(UnknownKeyError(message, place=report.place((*path, written))))
@@ -169,7 +169,7 @@ def _fields(value: dict[Any, Any], path: Path_, report: Report, level: Level) ->
     return found
 
 
-def _known(written: str, level: Level) -> str:
+def key_of(written: str, level: Level) -> str:
     """The key that a written one means; one that is not known here is left as it is."""
     other = snake(str(written))
     other = level.also.get(other, other)

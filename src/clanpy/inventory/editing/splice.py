@@ -65,7 +65,7 @@ def rendered(value: Any) -> str:
 
 
 def written_key(name: str) -> str:
-    return toml_key(name).as_string() if name else '""'
+    return str(toml_key(name).as_string()) if name else '""'
 
 
 def dotted_key(path: Path_) -> str:
@@ -182,7 +182,7 @@ def _insertions(parsed: TomlFile, found: Found, path: Path_, value: Any) -> Iter
     if is_table and value and depth < len(path) - 1 and siblings >= min(depth + 1, len(path) - 1):
         yield _new_section(parsed, path, value)
     related = any(parsed.same(path[:depth], pair.parts[0].text, rest[0]) for pair in container.pairs)
-    if depth and not (len(rest) > 1 and _share(parsed, path[: depth + 1]) > depth) or related:
+    if (depth and not (len(rest) > 1 and _share(parsed, path[: depth + 1]) > depth)) or related:
         yield _into_section(parsed, container, rest, value)
     if is_table:
         yield _new_section(parsed, path, value)
