@@ -145,7 +145,7 @@ MISTAKES = [
     Mistake("unknown role", TWO + '[instances.sshd.roles.sever]\ntags = ["web"]\n', "CP0802", "the role 'sever'", "sever", "'server'"),
     Mistake("unknown setting", TWO + "[instances.sshd.roles.server]\nsettings.prot = 1\n", "CP0803", "no setting 'prot'", "prot", "'port'"),
     Mistake("unknown inner setting", TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nsettings.certificate.domains = []\n', "CP0803", "no setting 'certificate.domains'", "domains", "search_domains"),
-    Mistake("setting of a wrong type", TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nsettings.port = "22"\n', "CP0804", "on 'alpha': 'port'", 'port = "22"'),
+    Mistake("setting of a wrong type", TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nsettings.port = "22"\n', "CP0804", "role 'server' of instance 'sshd': 'port'", 'port = "22"'),
     Mistake("setting out of range", TWO + '[instances.sshd.roles.server]\ntags = ["web"]\nsettings.port = 70000\n', "CP0804", "less than or equal to 65535", "70000"),
     Mistake("required setting", TWO + '[instances.users.roles.default]\nmachines = ["alpha"]\n', "CP0804", "role 'default' of instance 'users' on 'alpha': the setting 'user' is required", "[instances.users.roles.default]"),
     Mistake(
