@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clanpy.inventory.model import Fleet, HostConfig
     from clanpy.services.generator import Generator
 
-__all__ = ["check", "find_root", "forget", "generators", "load", "resolve", "show_fleet", "show_host"]
+__all__ = ["check", "find_root", "forget", "generators_of", "load", "resolve", "show_fleet", "show_host"]
 
 
 def resolve(fleet: Fleet, name: str) -> HostConfig:
@@ -34,7 +34,7 @@ def resolve(fleet: Fleet, name: str) -> HostConfig:
     return resolve_host(fleet, name)
 
 
-def generators(fleet: Fleet, name: str) -> tuple[Generator, ...]:
+def generators_of(fleet: Fleet, name: str) -> tuple[Generator, ...]:
     """The generators of one machine, sorted by name: all that services, the machine, its tags and aspects declare.
 
     Raises:

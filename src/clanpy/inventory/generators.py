@@ -66,7 +66,7 @@ def merged(machine: str, found: Iterable[Generator], errors: list[ClanpyError]) 
                 GeneratorClashError(
                     f"the generator '{generator.name}' of '{machine}' is declared in two ways",
                     place=generator.place or other.place,
-                    details=(other.origin, generator.origin),
+                    details=(f"once by {other.origin}", f"and by {generator.origin}"),
                     hint="let one of them have another name, or declare the same in both",
                 )
             )

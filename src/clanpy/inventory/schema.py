@@ -27,12 +27,14 @@ from clanpy.inventory.kinds import (
     words,
 )
 from clanpy.modules import option, types
-from clanpy.services.generator import PHASES, PROMPT_TYPES
 
 
 CLASSES = ("nixos", "darwin")
 ASPECT_CLASSES = ("nixos", "darwin", "home", "system")
 DELIVERIES = ("direct", "sops-nix")
+# As in `clanpy.services.generator`, which is not imported for this: machines are listed without any service.
+PHASES = ("partitioning", "activation", "users", "services")
+PROMPT_TYPES = ("hidden", "line", "multiline", "multiline-hidden")
 
 # [ssh://][user@]host[:port]; an IPv6 address stands in brackets, or alone without a port
 _HOST = r"(?:\[[0-9A-Fa-f:.]+(?:%[\w.-]+)?\]|[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?)"
@@ -252,6 +254,10 @@ USER = {
 TAG = {
     "description": _text("What it means that a machine carries the tag."),
     "machines": _list("Machines that carry the tag, by name."),
+    "select": _text(
+        "Further machines that carry the tag, as a selection. It may ask for other tags, but not in a circle.",
+        example="type:laptop and not user:ann",
+    ),
     "imports": _list("Aspects that every machine with the tag imports: those of its own class, by name."),
     "vars": {"generators": _generators("every machine with the tag")},
 }
@@ -319,7 +325,7 @@ OPTIONS: Mapping[str, Any] = {
     "tags": option(
         Table(table(TAG, "a list of machines or a table"), TAG_NAME, "a table of tags", placeholder="tag"),
         default={},
-        description="What is said about tags. `all`, `nixos` and `darwin` are computed.",
+        description="What is said about tags. Every machine carries `all` and the one of its class.",
     ),
     "instances": option(
         Table(table(INSTANCE), INSTANCE_NAME, "a table of service instances", placeholder="instance"),

@@ -17,7 +17,7 @@ from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplat
 from clanpy.nix.diagnose import Origins, store_path
 from clanpy.nix.errors import SourceError
 from clanpy.nix.files import FileCache, write_atomically
-from clanpy.nix.inputs import FleetInputs, InputOverrides
+from clanpy.nix.inputs import FleetInputs, InputOverrides, InputSet
 from clanpy.nix.literals import attribute, quote
 from clanpy.nix.nar import nar_hash
 from clanpy.nix.release import Installable, Source
@@ -26,7 +26,7 @@ from clanpy.nix.tree import Tree
 
 
 # Files of a machine's folder that the inventory reads, and Nix only when it names them.
-OF_THE_INVENTORY = frozenset(("machine.toml", "machine.py"))
+OF_THE_INVENTORY = frozenset(("machine.toml", "machine.py", "vars.toml"))
 
 
 def stage(fleet: Fleet, host: HostConfig, cache_dir: Path, overrides: InputOverrides | None = None) -> Source:
@@ -115,13 +115,19 @@ class Stager:
 
     def _tree(self, host: HostConfig, *, with_reasons: bool) -> Tree:
         tree = Tree(self.fleet.root, self.files)
-        tree.put("generated/clanpy.json", to_json(_about(host)).encode(), "the inventory")
-        modules = self._modules(tree, host.modules)
-        homes = {account: self._modules(tree, found) for account, found in sorted(host.homes.items())}
-        self._add_flake(tree, host, modules, homes, with_reasons=with_reasons)
+        text, chosen = self.fill(tree, host, with_reasons=with_reasons)
+        tree.put("flake.nix", render_flake(text).encode(), "flake.nix")
+        tree.put("flake.lock", to_json(chosen.lock).encode(), "flake.lock")
         return tree
 
-    def _add_flake(
+    def fill(self, tree: Tree, host: HostConfig, *, with_reasons: bool) -> tuple[FlakeText, InputSet]:
+        """Put all that a machine reads into a tree; gives what its flake is rendered from, and its inputs."""
+        tree.put(f"{tree.generated}/clanpy.json", to_json(_about(host)).encode(), "the inventory")
+        modules = self._modules(tree, host.modules)
+        homes = {account: self._modules(tree, found) for account, found in sorted(host.homes.items())}
+        return self._flake(tree, host, modules, homes, with_reasons=with_reasons)
+
+    def _flake(
         self,
         tree: Tree,
         host: HostConfig,
@@ -129,7 +135,7 @@ class Stager:
         homes: Mapping[str, Sequence[ModuleText]],
         *,
         with_reasons: bool,
-    ) -> None:
+    ) -> tuple[FlakeText, InputSet]:
         is_darwin = host.machine.class_ == "darwin"
         nixpkgs = self.inputs.first("nixpkgs")
         darwin = self.inputs.first("nix-darwin", "darwin") if is_darwin else None
@@ -137,23 +143,21 @@ class Stager:
         mentioned = tree.inputs()
         names = self.inputs.specs if mentioned is None else mentioned
         chosen = self.inputs.select([*names, *(name for name in (nixpkgs, darwin, home_manager) if name)])
-        text = render_flake(
-            FlakeText(
-                host=host.name,
-                class_=host.machine.class_,
-                system=host.machine.system,
-                inputs=chosen.specs,
-                nixpkgs=nixpkgs,
-                darwin=darwin,
-                home_manager=home_manager,
-                modules=modules,
-                homes=homes,
-                standalone=_standalone(host),
-                with_reasons=with_reasons,
-            )
+        text = FlakeText(
+            host=host.name,
+            class_=host.machine.class_,
+            system=host.machine.system,
+            inputs=chosen.specs,
+            nixpkgs=nixpkgs,
+            darwin=darwin,
+            home_manager=home_manager,
+            modules=modules,
+            homes=homes,
+            standalone=_standalone(host),
+            with_reasons=with_reasons,
+            about=path_literal(f"{tree.generated}/clanpy.json", tree.up),
         )
-        tree.put("flake.nix", text.encode(), "flake.nix")
-        tree.put("flake.lock", to_json(chosen.lock).encode(), "flake.lock")
+        return text, chosen
 
     def _modules(self, tree: Tree, modules: Iterable[DeferredModule]) -> list[ModuleText]:
         found: dict[str, tuple[DeferredModule, ModuleText]] = {}
@@ -176,19 +180,19 @@ class Stager:
             case NixData(value=value):
                 name = tree.add_text(f"{slug(key)}.json", to_json(value), module.origin)
                 tree.origins.setdefault(key, module.origin)
-                return f"_file = {quote(key)}; config = read {path_literal(name)};"
+                return f"_file = {quote(key)}; config = read {path_literal(name, tree.up)};"
             case NixTemplate(path=path, context=context):
                 name = tree.add_text(f"{slug(key)}.nix", render_template(path, context), str(path))
-                return f"imports = [ {path_literal(name)} ];"
+                return f"imports = [ {path_literal(name, tree.up)} ];"
 
     def _file_body(self, tree: Tree, key: str, file: NixFile, origin: str) -> str:
         name = tree.add_file(file.path)
         if file.root is not None:
             tree.add_folder(file.root, leave_out=OF_THE_INVENTORY)
         if file.settings is None:
-            return f"imports = [ {path_literal(name)} ];"
+            return f"imports = [ {path_literal(name, tree.up)} ];"
         settings = tree.add_text(f"{slug(key)}.json", to_json(file.settings), origin)
-        return f"_file = {path_literal(name)}; imports = [ (import {path_literal(name)} (read {path_literal(settings)})) ];"
+        return f"_file = {path_literal(name, tree.up)}; imports = [ (import {path_literal(name, tree.up)} (read {path_literal(settings, tree.up)})) ];"
 
 
 def installables(host: HostConfig) -> tuple[Installable, ...]:
@@ -207,12 +211,12 @@ def installables(host: HostConfig) -> tuple[Installable, ...]:
     return (system, *homes)
 
 
-def path_literal(name: str) -> str:
-    """The name of a file of the tree as a Nix path, from the tree's root."""
+def path_literal(name: str, up: str) -> str:
+    """The name of a file of the tree as a Nix path; `up` leads to the tree's root."""
     return (
-        f"./{name}"
+        f"{up}{name}"
         if all(c.isalnum() or c in "._+-/" for c in name) and name.isascii()
-        else f"(./. + {quote(f'/{name}')})"
+        else f"({up}. + {quote(f'/{name}')})"
     )
 
 
