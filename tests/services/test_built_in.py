@@ -202,11 +202,15 @@ def test_a_service_documents_itself_and_every_setting(name: str) -> None:
 
 
 def test_the_built_in_services_are_these() -> None:
-    assert built_in_names() == ("emergency-access", "hello-world", "sshd", "tor", "users", "zerotier")
+    assert built_in_names() == (
+        *("admin", "borgbackup", "dyndns", "emergency-access", "hello-world", "importer", "internet", "localbackup"),
+        *("monitoring", "mycelium", "packages", "pki", "sshd", "syncthing", "tor", "trusted-nix-caches", "users"),
+        *("wifi", "wireguard", "yggdrasil", "zerotier"),
+    )
 
 
 def test_an_unmanaged_or_modest_account_asks_for_nothing_more(tmp_path: Path) -> None:
-    found = fleet(tmp_path, MACHINES + '[instances.users.roles.default.machines]\none.settings.user = "ann"\n')
+    found = fleet(tmp_path, MACHINES + '[instances.users.roles.default.machines]\none.settings = { user = "ann", password = false }\n')
     content = resolve(found, "one").modules[-1].content
 
     assert content == NixData(

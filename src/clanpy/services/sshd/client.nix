@@ -1,8 +1,12 @@
-{ settings, domain, ... }:
+{
+  settings,
+  domain,
+  authority,
+  ...
+}:
 { lib, ... }:
 let
   domains = lib.unique ([ domain ] ++ settings.certificate.search_domains);
-  authority = settings.certificate.authority;
 in
 {
   programs.ssh.knownHosts =

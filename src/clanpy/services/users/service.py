@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from clanpy.services.declaration import Account, Computed, Member, Role, Service
+from clanpy.services.generator import Generator, Password, Prompt
 from clanpy.services.settings import AspectName, Field, Settings, UserName
 
 
@@ -24,6 +25,11 @@ class Default(Settings):
     ssh_keys: list[str] = Field(
         default_factory=list, description="Public keys that may log in, beside the person's own"
     )
+    password: bool = Field(
+        True, description="Give the account a password: a generated one, or with `prompt` one that is asked for (NixOS)"
+    )
+    prompt: bool = Field(False, description="Ask for the password; an empty answer means that one is made up")
+    share: bool = Field(False, description="The same password on all machines, instead of one for each")
     home: str | None = Field(None, description="The home folder; /home/<account>, or /Users/<account> on darwin")
     managed: bool = Field(True, description="Make the account; false for one that is there anyway")
     home_manager: Literal["module", "standalone", "none"] = Field(
@@ -33,6 +39,14 @@ class Default(Settings):
     imports: list[AspectName] = Field(
         default_factory=list, description="Aspects of class home, beside the person's own"
     )
+
+
+PASSWORD_FILE, HASH_FILE = "user-password", "user-password-hash"
+
+
+def password_generator(user: str) -> str:
+    """The generator of a person's password."""
+    return f"user-password-{user}"
 
 
 def account_of(member: Member) -> Account:
@@ -85,12 +99,29 @@ def _nixos(member: Member) -> Mapping[str, Any]:
     if not settings.managed:
         return {}
     groups = (["wheel"] if settings.admin else []) + settings.groups
-    return _common(member, {"isNormalUser": True, "extraGroups": groups})
+    entry: dict[str, Any] = {"isNormalUser": True, "extraGroups": groups}
+    if settings.password:
+        entry["hashedPasswordFile"] = member.path(password_generator(settings.user), HASH_FILE)
+    return _common(member, entry)
 
 
 def _darwin(member: Member) -> Mapping[str, Any]:
     settings: Default = member.settings
     return _common(member, {"name": account_of(member).account}) if settings.managed else {}
+
+
+def _generators(member: Member) -> Iterator[Generator]:
+    """The password: people can read it, the host gets its hash. Accounts of macOS keep the password that they have."""
+    settings: Default = member.settings
+    if member.machine.class_ != "nixos" or not (settings.managed and settings.password):
+        return
+    asked = Prompt(type="hidden", description=f"The password of {settings.user}; empty: make one up")
+    yield Generator(
+        name=password_generator(settings.user),
+        share=settings.share,
+        kind=Password(prompt=PASSWORD_FILE if settings.prompt else None, file=PASSWORD_FILE, hash_file=HASH_FILE),
+        prompts={PASSWORD_FILE: asked} if settings.prompt else {},
+    )
 
 
 SERVICE = Service(
@@ -103,6 +134,7 @@ SERVICE = Service(
             nixos=(Computed(_nixos),),
             darwin=(Computed(_darwin),),
             accounts=_accounts,
+            generators=_generators,
         )
     },
 )

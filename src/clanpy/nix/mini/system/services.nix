@@ -17,7 +17,7 @@ let
   };
   ssh = config.services.openssh;
   setting = v: if builtins.isBool v then (if v then "yes" else "no") else if builtins.isList v then lib.concatStringsSep " " v else toString v;
-  knownHost = name: h: "${lib.concatStringsSep "," (h.hostNames or [ name ] ++ h.extraHostNames or [ ])} ${h.publicKey or (lib.fileContents h.publicKeyFile)}";
+  knownHost = name: h: "${lib.optionalString (h.certAuthority or false) "@cert-authority "}${lib.concatStringsSep "," (h.hostNames or [ name ] ++ h.extraHostNames or [ ])} ${h.publicKey or (lib.fileContents h.publicKeyFile)}";
   sudoers =
     lib.optionalString (!pkgs.stdenv.hostPlatform.isDarwin) "%wheel ALL=(ALL:ALL) ${
       lib.optionalString (!config.security.sudo.wheelNeedsPassword) "NOPASSWD:"
