@@ -42,7 +42,9 @@ def resolve_host(fleet: Fleet, name: str) -> HostConfig:
         ClanpyError: what is wrong with it; a CombinedError when it is more than one thing.
     """
     host, errors = resolver_of(fleet).host(name)
-    raise_all(errors)
+    raise_all(
+        list({(str(error), error.hint): error for error in errors}.values())
+    )  # several parts may meet the same one
     return host
 
 

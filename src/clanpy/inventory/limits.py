@@ -61,7 +61,7 @@ def _classes(
         f"{'is' if len(wrong) == 1 else 'are'} of class {classes}",
         place=_joined(fleet, instance, name, wrong[0]),
         details=tuple(dict.fromkeys(reasons)),
-        hint=f"a tag that covers several classes can be narrowed down: give the members by name, or a tag of {role.classes[0]} machines",
+        hint="name the members, or take a tag that only such machines carry",
     )
 
 
