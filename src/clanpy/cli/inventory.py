@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clanpy.cli import editing
 from clanpy.cli.complete import complete_machines
 from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
@@ -94,6 +95,10 @@ def options(*, json: Json = False) -> None:
         print_lines([reference.option_reference(found)])
 
 
+app.command("set")(editing.set_)
+app.command()(editing.unset)
+
+
 def _explanation(found: Explained) -> Iterator[str]:
     yield f"{found.path} = {_json(found.value)}"
     if found.description:
@@ -104,7 +109,8 @@ def _explanation(found: Explained) -> Iterator[str]:
         where = line.place or "clanpy"
         reason = "" if line.dropped is None else f"  (dropped: {line.dropped})"
         priority = "" if line.priority == _PLAIN else f"  (priority {line.priority})"
-        yield f"  {'-' if line.dropped else '+'} {where}: {_json(line.value)}{reason or priority}"
+        why = "" if line.why is None else f"  ({line.why})"
+        yield f"  {'-' if line.dropped else '+'} {where}: {_json(line.value)}{reason or priority}{why}"
     if not found.definitions:
         yield "  nobody says so: it is the default"
     if found.problem:

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from clanpy.cli import editing
 from clanpy.cli.context import (
+    BuildHost,
     ConfirmWithin,
     DryRun,
     Format,
@@ -73,6 +75,11 @@ def show(ctx: typer.Context, *, name: Name, as_json: Json = False) -> None:
     show_machine(ctx, name, json=as_json)
 
 
+app.command()(editing.create)
+app.command()(editing.rename)
+app.command()(editing.delete)
+
+
 @app.command()
 def update(
     ctx: typer.Context,
@@ -82,6 +89,7 @@ def update(
     dry_run: DryRun = False,
     yes: Yes = False,
     parallel: Parallel = None,
+    build_host: BuildHost = None,
     max_failures: MaxFailures = None,
     retries: Retries = 2,
     wait_lock: WaitLock = True,
@@ -98,6 +106,7 @@ def update(
 
     how = verbs.How(
         parallel=parallel,
+        build_host=build_host,
         max_failures=max_failures,
         retries=retries,
         check=host_key_check,
@@ -112,12 +121,22 @@ def update(
 
 
 @app.command()
-def build(ctx: typer.Context, *, names: Names = None, tags: Tags = None, as_json: Json = False) -> None:
-    """Build machines here and touch none of them; prints the store paths."""
+def build(
+    ctx: typer.Context,
+    *,
+    names: Names = None,
+    tags: Tags = None,
+    build_host: BuildHost = None,
+    retries: Retries = 2,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    as_json: Json = False,
+) -> None:
+    """Build machines and activate nothing; prints the store paths."""
     from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
     selection = verbs.Selection(names=names or (), tags=split_tags(tags))
-    raise typer.Exit(verbs.build(ctx, selection, verbs.How(as_json=as_json)))
+    how = verbs.How(build_host=build_host, retries=retries, check=host_key_check, as_json=as_json)
+    raise typer.Exit(verbs.build(ctx, selection, how))
 
 
 @app.command()

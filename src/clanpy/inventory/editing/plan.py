@@ -86,10 +86,11 @@ class Plan:
         }
 
     def overlay(self) -> dict[PurePosixPath, bytes | None]:
-        """The fleet's files as they will be, as far as they change and loading looks at them."""
+        """The fleet's files as they will be, as far as loading looks at them."""
         found: dict[PurePosixPath, bytes | None] = dict.fromkeys(self.removed)
         for moved in self.moved:
-            if moved.old.parts[0] == "machines" and moved.link is None:
+            if moved.link is None:
+                found[moved.old] = None
                 found[moved.new] = (self.root / moved.old).read_bytes()
         found.update({file.path: file.after for file in self.files})
         return found

@@ -74,6 +74,8 @@ def _mirror(folder: Path, shadow: Path, here: PurePosixPath, overlay: Overlay) -
             _mirror(entry, shadow / entry.name, path, overlay)
         else:
             (shadow / entry.name).symlink_to(entry)
+    if here.parts and not any(shadow.iterdir()):  # git knows no empty folders, and neither do we
+        shadow.rmdir()
 
 
 def _first(here: PurePosixPath, path: PurePosixPath) -> str | None:

@@ -61,11 +61,11 @@ def rendered(value: Any) -> str:
         return f"{{ {inner} }}" if inner else "{}"
     if isinstance(value, list):
         return f"[{', '.join(rendered(item) for item in value)}]"
-    return tomlkit.item(value).as_string()
+    return str(tomlkit.item(value).as_string())
 
 
 def written_key(name: str) -> str:
-    return str(toml_key(name).as_string()) if name else '""'
+    return toml_key(name).as_string() if name else '""'
 
 
 def dotted_key(path: Path_) -> str:
