@@ -20,8 +20,9 @@ _LIST_HINT = "`clanpy machines list` shows what there is"
 
 
 class CombinedSelectionError(CombinedError):
-    """Several things are wrong with what machines are selected by."""
+    """Several things are wrong with what machines are selected by; each of them is told with a code of its own."""
 
+    code = "CP0014"
     exit_code = ExitCode.NOTHING_MATCHED
 
 

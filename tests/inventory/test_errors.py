@@ -189,7 +189,7 @@ def test_every_error_of_a_fleet_is_told_at_once_in_the_order_of_its_lines(tmp_pa
     )
     found = errors(tmp_path, inventory)
 
-    assert [e.code for e in found] == ["CP0114", "CP0113", "CP0115", "CP0801", "CP0117"]
+    assert [e.code for e in found] == ["CP0114", "CP0113", "CP0115", "CP0120", "CP0801", "CP0117"]
     lines = [e.place.line or 0 for e in found if e.place]
     assert lines == sorted(lines)
 

@@ -15,7 +15,7 @@ from clanpy.inventory import load
 from clanpy.inventory.errors import SelectionError
 from clanpy.inventory.matching import Matcher, role_members
 from clanpy.inventory.model import Fleet, Machine
-from clanpy.inventory.selection import KINDS, MAX_DEPTH, And, Not, Or, Pattern, Selection, Stdin, Term, parse, terms
+from clanpy.inventory.selection import KINDS, MAX_DEPTH, And, Not, Or, Pattern, Selection, Stdin, Term, leaves, parse
 from clanpy.machines import select
 from support.fleets import REFERENCE, raised
 
@@ -140,14 +140,14 @@ def test_nesting_has_a_limit_that_nobody_meets(opening: str) -> None:
     times = MAX_DEPTH // levels
     closing = ")" * opening.count("(")
 
-    assert list(terms(parse(opening * times + "a" + closing * times))) == [Term(None, Pattern("a"))]
+    assert list(leaves(parse(opening * times + "a" + closing * times))) == [Term(None, Pattern("a"))]
     for many in (times + 1, 100_000):
         with pytest.raises(SelectionError, match=f"nested more than {MAX_DEPTH} levels deep"):
             parse(opening * many + "a" + closing * many)
 
 
 def test_width_has_no_limit() -> None:
-    assert len(list(terms(parse(" or ".join(["a"] * 50_000))))) == 50_000
+    assert len(list(leaves(parse(" or ".join(["a"] * 50_000))))) == 50_000
 
 
 # --- what does not exist ---

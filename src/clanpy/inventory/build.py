@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.inventory.aspects import Key
-from clanpy.inventory.model import Aspect, Deploy, Fleet, Instance, Machine, Meta, Role, Tag, User
+from clanpy.inventory.model import COMPUTED_TAGS, Aspect, Deploy, Fleet, Instance, Machine, Meta, Role, Tag, User
 from clanpy.inventory.places import Places
 from clanpy.inventory.reading import entries, get, inside, strings
 from clanpy.inventory.schema import INSTANCE_NAME, MACHINE_NAME, ROLE_NAME, TAG_NAME, USER_NAME
+from clanpy.inventory.tags import with_computed_tags
 from clanpy.inventory.written import NOTHING, written
 
 
-COMPUTED_TAGS = ("all", "nixos", "darwin")
 BUILT_IN = ("clan-core", "clanpy")  # as an input: what ships with clanpy itself
 
 Config = Mapping[str, Any]
@@ -31,7 +31,7 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         name: _machine(name, entry, named.get(name, ()), places)
         for name, entry in entries(config, "machines", MACHINE_NAME)
     }
-    return Fleet(
+    fleet = Fleet(
         root=root,
         meta=_meta(root, inside(config, "meta")),
         machines=machines,
@@ -42,6 +42,9 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         aspects=aspects,
         places=places,
     )
+    selected = with_computed_tags(fleet)
+    selected.fleet.memo["selected tags"] = selected
+    return selected.fleet
 
 
 def _meta(root: Path, entry: Config) -> Meta:
@@ -99,6 +102,7 @@ def _tag(name: str, entry: Config) -> Tag:
         description=get(entry, "description"),
         imports=strings(entry, "imports"),
         machines=strings(entry, "machines"),
+        select=get(entry, "select"),
     )
 
 

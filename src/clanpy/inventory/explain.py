@@ -30,13 +30,14 @@ Path_ = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One definition. `dropped` says why it does not count; None when it does."""
+    """One definition. `dropped` says why it does not count; None when it does. `why` says what gives the value, when that is another option."""
 
     place: Place | None
     value: Any
     priority: int
     order: int
     dropped: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Explained:
                     "order": line.order,
                     "counts": line.dropped is None,
                     "dropped": line.dropped,
+                    "why": line.why,
                 }
                 for line in self.definitions
             ],
@@ -165,7 +167,7 @@ def _tags(fleet: Fleet, evaluated: Evaluated, path: Path_) -> Explained:
     """A machine's tags, and for each that it does not carry by itself where it comes from."""
     written = _option(evaluated, path)
     machine = fleet.machines[path[1]]
-    more = tuple(Line(place, [tag], 100, MIDDLE) for tag in machine.tags for place in _given(fleet, machine.name, tag))
+    more = tuple(line for tag in machine.tags for line in _given(fleet, machine.name, tag))
     return Explained(
         written.path,
         list(machine.tags),
@@ -176,11 +178,17 @@ def _tags(fleet: Fleet, evaluated: Evaluated, path: Path_) -> Explained:
     )
 
 
-def _given(fleet: Fleet, machine: str, tag: str) -> Iterator[Place | None]:
-    """The place where a tag names a machine."""
+def _given(fleet: Fleet, machine: str, tag: str) -> Iterator[Line]:
+    """Where a tag names a machine, or selects it."""
     record = fleet.tag_records.get(tag)
-    if record is not None and machine in record.machines:
-        yield fleet.where("tags", tag, "machines", machine)
+    if record is None:
+        return
+    if machine in record.machines:
+        path = ("tags", tag, "machines")
+        yield Line(fleet.where(*path, machine), [tag], 100, MIDDLE, why=f"{dotted(path)} names it")
+    if machine in fleet.memo["selected tags"].machines.get(tag, ()):
+        path = ("tags", tag, "select")
+        yield Line(fleet.where(*path), [tag], 100, MIDDLE, why=f"{dotted(path)} selects it: {record.select}")
 
 
 def _setting(evaluated: Evaluated, base: Path_, inner: Path_) -> Explained:

@@ -43,12 +43,13 @@ def check_fleet(root: Path) -> Findings:
     fleet, errors = loaded.fleet, list(loaded.errors)
     warnings: list[ClanpyError] = list(_notices(fleet))
     resolver = Resolver(fleet)
+    spoiled = {path[:2] for path in fleet.memo["evaluated"].spoiled}
     errors.extend(_instances(resolver.roles))
     errors.extend(_aspects(fleet))
     for name in fleet.machines:
         host, found = resolver.host(name)
         errors.extend(found)
-        if not errors:
+        if not found and _is_whole(fleet) and ("machines", name) not in spoiled:
             warnings.extend(_bare(fleet, host, errors))
     return Findings(fleet, _sorted(errors), _sorted(warnings))
 
@@ -56,10 +57,16 @@ def check_fleet(root: Path) -> Findings:
 def _notices(fleet: Fleet) -> Iterator[ClanpyError]:
     """What modules have to say: options that were renamed, and the like."""
     evaluated: Evaluated = fleet.memo["evaluated"]
-    if not evaluated.is_whole:
+    if not _is_whole(fleet):
         return
     for said in evaluated.result.warnings:
         yield ModuleNoticeError(evaluated.translator.own_words(said), place=Place(INVENTORY))
+
+
+def _is_whole(fleet: Fleet) -> bool:
+    """Whether every file could be read: else what seems to be missing may stand in one that could not."""
+    evaluated: Evaluated = fleet.memo["evaluated"]
+    return evaluated.is_whole
 
 
 def _aspects(fleet: Fleet) -> Iterator[ClanpyError]:
@@ -93,9 +100,10 @@ def _bare(fleet: Fleet, host: HostConfig, errors: list[ClanpyError]) -> Iterator
         place=fleet.where("machines", host.name),
         hint=f"write machines/{host.name}/configuration.nix, or let a tag or the machine import an aspect",
     )
+    records = [fleet.tag_records.get(tag) for tag in host.machine.tags]
     if len(host.modules) > 1:
         yield finding
-    else:
+    elif not host.machine.imports and not any(record and record.imports for record in records):  # else those are wrong
         errors.append(finding)
 
 

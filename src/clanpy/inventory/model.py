@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from clanpy.services.generator import Generator
 
 
+COMPUTED_TAGS = ("all", "nixos", "darwin")  # that every machine carries, without anybody saying so
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meta:
     """What the fleet is called. `domain` is the name under which its machines know each other."""
@@ -76,13 +79,14 @@ class User:
 class Tag:
     """What the fleet says about a tag itself. `imports` are aspects for every machine that carries it.
 
-    `machines` are those that it names.
+    `machines` are those that it names, `select` is a selection of others.
     """
 
     name: str
     description: str | None = None
     imports: tuple[str, ...] = ()
     machines: tuple[str, ...] = ()
+    select: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest
 from clanpy.inventory.aspects import Aspects
-from clanpy.inventory.build import COMPUTED_TAGS
 from clanpy.inventory.errors import (
     AliasClashError,
     BadTargetError,
@@ -19,7 +18,7 @@ from clanpy.inventory.errors import (
     UnknownNameError,
 )
 from clanpy.inventory.matching import role_members
-from clanpy.inventory.model import Fleet, Machine
+from clanpy.inventory.model import COMPUTED_TAGS, Fleet, Machine
 from clanpy.inventory.reading import get, inside, is_written, strings
 from clanpy.inventory.schema import is_target
 from clanpy.inventory.sources import INVENTORY, machine_folders
@@ -126,9 +125,10 @@ def _reserved(tag: str, place: Place | None) -> ReservedTagError:
 
 
 def _tags(fleet: Fleet) -> Iterator[ClanpyError]:
+    yield from fleet.memo["selected tags"].errors
     for tag, record in fleet.tag_records.items():
         named = record.machines
-        if tag in COMPUTED_TAGS and named:
+        if tag in COMPUTED_TAGS and (named or record.select is not None):
             yield _reserved(tag, fleet.where("tags", tag))
         for name in named:
             if name not in fleet.machines:

@@ -202,8 +202,9 @@ DEPLOY = {
         example="root@web.lan",
     ),
     "build_host": _text(
-        "Where its system is built: a target, or `localhost`. Without it, wherever there is a builder for its system.",
-        example="localhost",
+        "Where it is built: `local` (here), `target` (on the machine itself), or another host as `[user@]host[:port]`. "
+        "Without it: here.",
+        example="target",
     ),
     "forward_agent": _text("Whether the SSH agent is forwarded to the machine.", boolean),
 }

@@ -117,16 +117,16 @@ def parse(text: str, kinds: Collection[str] = KINDS) -> Selection:
     return _Parser(text, kinds).whole()
 
 
-def terms(selection: Selection) -> Iterator[Term]:
-    """Every name, glob and `kind:value` in a selection."""
+def leaves(selection: Selection) -> Iterator[Term | Stdin]:
+    """Every name, glob, `kind:value` and `-` in a selection."""
     match selection:
-        case Term():
-            yield selection
         case Not(operand=operand):
-            yield from terms(operand)
+            yield from leaves(operand)
         case And(operands=operands) | Or(operands=operands):
             for operand in operands:
-                yield from terms(operand)
+                yield from leaves(operand)
+        case leaf:
+            yield leaf
 
 
 def marked(text: str, at: tuple[int, int]) -> tuple[str, ...]:

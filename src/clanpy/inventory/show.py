@@ -114,6 +114,7 @@ def _tag(fleet: Fleet, tag: str) -> dict[str, Any]:
     return {
         "description": record.description if record else None,
         "machines": list(fleet.tags[tag]),
+        "select": record.select if record else None,
         "imports": list(record.imports) if record else [],
     }
 
