@@ -1,10 +1,16 @@
-{ instance, mapping, ... }:
-{ ... }:
+{
+  instance,
+  mapping,
+  key,
+  ...
+}:
+{ lib, ... }:
 {
   services.tor = {
     enable = true;
     relay.onionServices.${instance} = {
       version = 3;
+      secretKey = lib.mkIf (key != null) key;
       map = map (entry: {
         port = entry.port;
         target = {
