@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 from clanpy.deployment.activator import Activator
 from clanpy.deployment.building import Builder
 from clanpy.deployment.copying import Copier
+from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
 from clanpy.deployment.reach import Reach
 from clanpy.deployment.releases import Releases, find_nix
+from clanpy.deployment.remote_build import RemoteMaker
 from clanpy.deployment.rollback import Rollback
 from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
 from clanpy.deployment.update import Slots, Updater
 from clanpy.errors import ClanpyError
-from clanpy.events import Outcome, Stage
+from clanpy.events import Outcome
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
 
@@ -51,20 +53,22 @@ async def deploy(
     limits = Limits.derived(parallel=options.parallel)
     run = _run("update", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
-    releases = Releases(surroundings, names)
+    releases = _releases(surroundings, names, options)
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
+        remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
+        builder = Builder(tasks, nix, surroundings.cache, limits.build)
         updater = Updater(
             options=options,
             slots=Slots(limits),
             reach=reach,
             releases=releases,
+            makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
             activator=_activator("update", surroundings, options, recorder, reach),
-            builder=Builder(tasks, nix, surroundings.cache, limits.build),
-            copier=Copier(tasks, nix),
         )
         result = await run.each(names, updater.update, at_once=limits.hosts)
         making.cancel()
+        remote.close()
     return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
 
 
@@ -77,27 +81,28 @@ async def build(
     sinks: Sequence[Sink] = (),
     interrupts: Interrupts | None = None,
 ) -> RunResult:
-    """Build machines here, and touch none of them.
+    """Build machines where they are built, and activate nothing.
 
     Raises:
         JournalError: the journal can't be written.
     """
     run = _run("build", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
-    releases = Releases(surroundings, names)
+    releases = _releases(surroundings, names, options)
 
     async def build_one(host: HostRun) -> Verdict:
-        with host.stage(Stage.EVALUATE):
-            release = await releases.of(host.name)
-        with host.stage(Stage.BUILD):
-            await builder.build(host, release)
+        maker = makers.of(host.name)
+        release = await maker.build(host, None, await maker.release(host, None))
         return Verdict(outcome=Outcome.BUILT, system=release.system.out)
 
-    async with asyncio.TaskGroup() as tasks:
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
+        remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
         builder = Builder(tasks, nix, surroundings.cache, Limits.derived().build)
+        makers = Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere)
         result = await run.each(names, build_one)
         making.cancel()
+        remote.close()
     return replace(result, nix_processes=_processes(nix))
 
 
@@ -129,6 +134,11 @@ async def roll_back(
         )
         result = await run.each([name], rollback.go)
     return replace(result, round_trips=dict(reach.round_trips))
+
+
+def _releases(surroundings: Surroundings, names: Sequence[str], options: Options) -> Releases:
+    machines = surroundings.fleet.machines
+    return Releases(surroundings, names, made_elsewhere((machines[name] for name in names), options.build_host))
 
 
 def _run(

@@ -108,9 +108,11 @@ class Rehearsal:
     def surroundings(self, **ways: Target) -> Surroundings:
         """The lab as the deployer sees it; `ways` lead elsewhere."""
         targets = {host.name: (self.target(host),) for host in self.hosts}
+        targets |= {name: (way,) for name, way in ways.items()}
         return Surroundings(
             fleet=load(self.folder),
-            targets=targets | {name: (way,) for name, way in ways.items()},
+            targets=targets,
+            builders=targets,
             overrides=InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini"),
             nix_config=self.lab.lab.environment.nix_config,
             cache=self.cache,

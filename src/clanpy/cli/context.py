@@ -107,6 +107,16 @@ HostKeys = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask", envvar="CLANPY_YES")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read everything, change nothing")]
+BuildHost = Annotated[
+    str | None,
+    typer.Option(
+        "--build-host",
+        metavar="local|target|HOST",
+        help="Where machines are built (default: deploy.build_host of each, else here)",
+        envvar="CLANPY_BUILD_HOST",
+        show_default=False,
+    ),
+]
 MaxFailures = Annotated[
     int | None,
     typer.Option(

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
+from clanpy.deployment.making import HERE, THERE
 from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
 from clanpy.journal import Journal
 from clanpy.machines import targets
@@ -45,7 +46,13 @@ class Site:
     program: str
 
 
-def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT, *, retries: int = RETRIES) -> Site:
+def open_site(
+    ctx: typer.Context,
+    check: HostKeyCheck = HostKeyCheck.STRICT,
+    *,
+    retries: int = RETRIES,
+    build_host: str | None = None,
+) -> Site:
     """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
     lab = settings(ctx).lab
     _tell_of_ssh(settings(ctx).verbosity)
@@ -54,10 +61,14 @@ def open_site(ctx: typer.Context, check: HostKeyCheck = HostKeyCheck.STRICT, *, 
     machines = fleet.machines.values()
     ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines, check)
     journal = Journal.of(fleet.root, fleet.meta.name, lab)
-    surroundings = _surroundings(fleet, ways, environment)
+    surroundings = replace(
+        _surroundings(fleet, ways, environment),
+        retries=retries,
+        builders=_builders(fleet, ways, check, in_lab=environment is not None, override=build_host),
+    )
     return Site(
         fleet=fleet,
-        surroundings=replace(surroundings, retries=retries, is_dead=dead_runs_of(journal, surroundings.controller)),
+        surroundings=replace(surroundings, is_dead=dead_runs_of(journal, surroundings.controller)),
         journal=journal,
         program=_program(ctx),
     )
@@ -121,6 +132,37 @@ def _surroundings(
         nix_config=environment.nix_config,
         overrides=overrides,
     )
+
+
+def _builders(
+    fleet: Fleet, ways: dict[str, tuple[Target, ...]], check: HostKeyCheck, *, in_lab: bool, override: str | None
+) -> dict[str, tuple[Target, ...]]:
+    """The ways to hosts that build for others: machines of the fleet by their own ways, others as they are written.
+
+    In the lab there are only machines: a rehearsal reaches no real host.
+    """
+    named = {machine.deploy.build_host for machine in fleet.machines.values()} | {override}
+    found: dict[str, tuple[Target, ...]] = {}
+    for text in named - {None, THERE, *HERE}:
+        assert text is not None
+        target = parse_target(
+            text, like=Target(host=text, known_hosts=(fleet.root / KNOWN_HOSTS,), host_key_check=check)
+        )
+        same = _machine_at(fleet, target)
+        if same is not None and same in ways:
+            found[text] = ways[same]
+        elif not in_lab:
+            found[text] = (replace(target, name=target.host),)
+    return found
+
+
+def _machine_at(fleet: Fleet, target: Target) -> str | None:
+    """The machine that is reached at a target, by whatever account."""
+    for machine in fleet.machines.values():
+        hosts = {parse_target(text).host for text in targets(machine)} if machine.deploy.target_host else set()
+        if target.host == machine.name or target.host in hosts:
+            return machine.name
+    return None
 
 
 def _program(ctx: typer.Context) -> str:

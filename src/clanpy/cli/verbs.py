@@ -73,6 +73,7 @@ class How:
     parallel: int | None = None
     max_failures: int | None = None
     retries: int = RETRIES
+    build_host: str | None = None
     check: KeyCheck = KeyCheck.STRICT
     dry_run: bool = False
     yes: bool = False
@@ -82,13 +83,14 @@ class How:
     as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
-        return open_site(ctx, HostKeyCheck(self.check.value), retries=self.retries)
+        return open_site(ctx, HostKeyCheck(self.check.value), retries=self.retries, build_host=self.build_host)
 
     def options(self) -> Options:
         return Options(
             dry_run=self.dry_run,
             parallel=self.parallel,
             max_failures=self.max_failures,
+            build_host=self.build_host,
             lock_wait=WAIT_FOR_LOCK if self.wait_lock else 0.0,
             steal_lock=self.steal_lock,
             confirm_within=self.confirm_within,

@@ -69,7 +69,7 @@ class Copier:
 
     async def _ask_and_add(self, host: HostRun, conn: Connection, needed: Sequence[PathInfo]) -> list[PathInfo]:
         """Ask what is missing, and add it at once where it is little. Gives what is, or was, missing."""
-        meter = _Meter(host)
+        meter = Meter(host)
         try:
             async with (
                 conn.bridge("exec nix-store --serve --write", elevate=True, on_bytes=meter.add) as socket,
@@ -92,7 +92,7 @@ class Copier:
     async def _let_nix_copy(
         self, host: HostRun, conn: Connection, paths: Sequence[str], total: int, nix: NixProgram
     ) -> None:
-        meter = _Meter(host)
+        meter = Meter(host)
         meter.begin(total)
         daemon, around = "exec nix-daemon --stdio", total >= BULK_BYTES
         async with conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not around) as socket:
@@ -117,8 +117,8 @@ class Copier:
 
 
 @dataclass(slots=True)
-class _Meter:
-    """Counts the bytes that went to a host. Nix's own count stands still within a path."""
+class Meter:
+    """Counts the bytes that go to a host, and tells. Nix's own count stands still within a path."""
 
     host: HostRun
     total: int | None = None
@@ -131,6 +131,7 @@ class _Meter:
         self.host.progress(Stage.COPY, 0, total)
 
     def add(self, count: int) -> None:
+        """So many more."""
         self.done += count
         now = self.host.clock()
         if self.total is not None and now - self.told >= TELL_EVERY:

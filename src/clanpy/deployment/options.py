@@ -28,6 +28,7 @@ class Options:
         dry_run: read everything, change nothing.
         parallel: hosts at once; None: as many as this computer can.
         max_failures: once more hosts than this have failed, none is activated any more; None: however many.
+        build_host: where machines are built, whatever `deploy.build_host` of each says; None: where that says.
         lock_wait: seconds to wait for a host that somebody else is at work on.
         steal_lock: take the lock of a host from a controller that is known to be dead.
         confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
@@ -37,6 +38,7 @@ class Options:
     dry_run: bool = False
     parallel: int | None = None
     max_failures: int | None = None
+    build_host: str | None = None
     lock_wait: float = WAIT_FOR_LOCK
     steal_lock: bool = False
     confirm_within: float = CONFIRM_WITHIN
@@ -68,6 +70,7 @@ class Surroundings:
 
     Attributes:
         targets: the ways to each machine, in order of preference.
+        builders: the ways to hosts that build for machines, under the names that `deploy.build_host` has for them.
         way_hint: what to do about a machine that has no way, with `{name}` in it.
         overrides: flake inputs that are taken from elsewhere.
         nix_config: lines for Nix's configuration.
@@ -80,6 +83,7 @@ class Surroundings:
 
     fleet: Fleet
     targets: Mapping[str, tuple[Target, ...]]
+    builders: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     way_hint: str = "write deploy.target_host in [machines.{name}]"
     overrides: InputOverrides | None = None
     nix_config: tuple[str, ...] = ()

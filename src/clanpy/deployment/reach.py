@@ -34,6 +34,7 @@ class Reach:
 
     targets: Mapping[str, Sequence[Target]]
     way_hint: str
+    builders: Mapping[str, Sequence[Target]] = field(default_factory=dict)
     round_trips: Counter[str] = field(default_factory=Counter)
     dialer: Dialer = field(default_factory=lambda: Dialer(timeouts=TIMEOUTS))
 
@@ -41,7 +42,7 @@ class Reach:
     def of(cls, surroundings: Surroundings) -> Self:
         """The ways of a run."""
         dialer = Dialer(timeouts=TIMEOUTS, retries=surroundings.retries)
-        return cls(surroundings.targets, surroundings.way_hint, dialer=dialer)
+        return cls(surroundings.targets, surroundings.way_hint, surroundings.builders, dialer=dialer)
 
     async def __aenter__(self) -> Self:
         await self.dialer.__aenter__()
@@ -61,6 +62,21 @@ class Reach:
             hint = self.way_hint.format(name=name)
             raise NoTargetError(f"nothing says where machine '{name}' is reached", hint=hint)
         return ways
+
+    @asynccontextmanager
+    async def connected_to_builder(self, name: str) -> AsyncIterator[Connection]:
+        """A connection to a host that builds for others, under the name that `deploy.build_host` has for it.
+
+        Raises:
+            NoTargetError, SshError: it can't be had.
+        """
+        ways = self.builders.get(name)
+        if not ways:
+            raise NoTargetError(
+                f"nothing says where the build host '{name}' is reached", hint=self.way_hint.format(name=name)
+            )
+        async with self.dialer.connect(ways) as conn:
+            yield conn
 
     @asynccontextmanager
     async def connected(self, name: str) -> AsyncIterator[Connection]:

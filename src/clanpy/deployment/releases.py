@@ -4,54 +4,71 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from clanpy.activation import Wanted
 from clanpy.errors import ClanpyError
 from clanpy.inventory import resolve
-from clanpy.nix.evaluate import HostError, evaluate_each, remembered
+from clanpy.nix.evaluate import HostError, evaluate_each, recalled
 from clanpy.nix.program import NixProgram
 from clanpy.nix.release import Release, Source
+from clanpy.nix.remote import STORE_DIR
 from clanpy.nix.source import Stager
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from clanpy.deployment.options import Surroundings
     from clanpy.inventory.model import HostConfig
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(slots=True)
-class _Answer:
-    """A place for a release, or for the reason why there is none."""
+class _Answer(Generic[_T]):
+    """A place for a release or its sources, or for the reason why there are none."""
 
     known: asyncio.Event = field(default_factory=asyncio.Event)
-    value: Release | ClanpyError | None = None
+    value: _T | ClanpyError | None = None
 
-    def give(self, value: Release | ClanpyError) -> None:
+    def give(self, value: _T | ClanpyError) -> None:
         if self.value is None:
             self.value = value
             self.known.set()
 
+    async def get(self) -> _T:
+        await self.known.wait()
+        if isinstance(self.value, ClanpyError):
+            raise self.value
+        assert self.value is not None
+        return self.value
+
 
 @dataclass(slots=True)
 class Releases:
-    """The releases of some machines. `run` makes them, `of` waits for one."""
+    """The releases of some machines. `run` makes them, `of` waits for one.
+
+    For those that are made `elsewhere` only the sources are made here: `source` waits for them.
+    """
 
     surroundings: Surroundings
     names: Sequence[str]
+    elsewhere: Collection[str] = ()
     _configs: dict[str, HostConfig | ClanpyError] = field(default_factory=dict, init=False)
-    _answers: dict[str, _Answer] = field(default_factory=dict, init=False)
+    _answers: dict[str, _Answer[Release]] = field(default_factory=dict, init=False)
+    _sources: dict[str, _Answer[Source]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         for name in self.names:
-            self._answers[name] = _Answer()
+            self._answers[name], self._sources[name] = _Answer(), _Answer()
             try:
                 self._configs[name] = resolve(self.surroundings.fleet, name)
             except ClanpyError as error:
                 self._configs[name] = error
                 self._answers[name].give(error)
+                self._sources[name].give(error)
 
     def config(self, name: str) -> HostConfig:
         """A machine, resolved.
@@ -74,25 +91,35 @@ class Releases:
         Raises:
             ClanpyError: its sources can't be staged or evaluated.
         """
-        answer = self._answers[name]
-        await answer.known.wait()
-        if isinstance(answer.value, ClanpyError):
-            raise answer.value
-        assert answer.value is not None
-        return answer.value
+        return await self._answers[name].get()
+
+    def is_staged(self, name: str) -> bool:
+        """Whether `source` would not wait."""
+        return self._sources[name].known.is_set()
+
+    async def source(self, name: str) -> Source:
+        """The sources of a machine, staged.
+
+        Raises:
+            ClanpyError: they can't be.
+        """
+        return await self._sources[name].get()
 
     async def run(self, nix: NixProgram | ClanpyError) -> None:
-        """Make them all."""
+        """Make them all. Where there is no Nix here, those that are made elsewhere go on without it."""
+        configs = [config for config in self._configs.values() if not isinstance(config, ClanpyError)]
         if isinstance(nix, ClanpyError):
             self._give_up(nix)
-            return
-        configs = [config for config in self._configs.values() if not isinstance(config, ClanpyError)]
+            configs = [config for config in configs if config.name in self.elsewhere]
         sources: list[Source] = []
         for name, found in await asyncio.to_thread(stage_all, self.surroundings, configs):
+            self._sources[name].give(found)
             if isinstance(found, ClanpyError):
                 self._answers[name].give(found)
-            else:
+            elif name not in self.elsewhere:
                 sources.append(found)
+        if isinstance(nix, ClanpyError):
+            return
         try:
             await evaluate_each(sources, nix, self.surroundings.cache, self._take)
         except ClanpyError as error:
@@ -105,8 +132,9 @@ class Releases:
             self._answers[result.host].give(result)
 
     def _give_up(self, error: ClanpyError) -> None:
-        for answer in self._answers.values():
-            answer.give(error)
+        for name, answer in self._answers.items():
+            if name not in self.elsewhere:
+                answer.give(error)
 
 
 def stage_all(surroundings: Surroundings, configs: Iterable[HostConfig]) -> list[tuple[str, Source | ClanpyError]]:
@@ -138,11 +166,10 @@ def wanted(release: Release) -> Wanted:
 def wanted_without_nix(surroundings: Surroundings, configs: Iterable[HostConfig]) -> dict[str, Wanted]:
     """What machines should run, as far as their sources were evaluated before."""
     nix = find_nix(surroundings)
-    if isinstance(nix, ClanpyError):
-        return {}
+    store_dir = STORE_DIR if isinstance(nix, ClanpyError) else nix.store_dir
     known: dict[str, Wanted] = {}
     for name, source in stage_all(surroundings, configs):
-        release = None if isinstance(source, ClanpyError) else remembered(source, nix, surroundings.cache)
+        release = None if isinstance(source, ClanpyError) else recalled(source, store_dir, surroundings.cache)
         if release is not None:
             known[name] = wanted(release)
     return known

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clanpy.activation import Wanted
+from clanpy.deployment.making import made_elsewhere
 from clanpy.deployment.reach import Reach, each, facts_of, standalone_accounts
 from clanpy.deployment.releases import Releases, find_nix, wanted, wanted_without_nix
 from clanpy.errors import ClanpyError, ExitCode
@@ -130,6 +131,8 @@ async def evaluated(surroundings: Surroundings, machines: Sequence[Machine], kno
         for machine in machines
         if machine.name not in known.wanted and isinstance(known.hosts.get(machine.name), HostConfig)
     ]
+    elsewhere = made_elsewhere((surroundings.fleet.machines[name] for name in names), None)
+    names = [name for name in names if name not in elsewhere]  # to evaluate on other hosts would be to write there
     releases = Releases(surroundings, names)
     if names:
         await releases.run(find_nix(surroundings))

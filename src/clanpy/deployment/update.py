@@ -18,8 +18,7 @@ from clanpy.nix.release import Artifact, Release
 if TYPE_CHECKING:
     from clanpy.activation import HostFacts
     from clanpy.deployment.activator import Activator
-    from clanpy.deployment.building import Builder
-    from clanpy.deployment.copying import Copier
+    from clanpy.deployment.making import Makers
     from clanpy.deployment.options import Options
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.releases import Releases
@@ -52,9 +51,8 @@ class Updater:
     slots: Slots
     reach: Reach
     releases: Releases
+    makers: Makers
     activator: Activator
-    builder: Builder
-    copier: Copier
 
     async def update(self, host: HostRun) -> Verdict:
         """Bring a host to its release.
@@ -68,7 +66,7 @@ class Updater:
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
                 facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
-            release = await self._release(host)
+            release = await self.makers.of(host.name).release(host, conn)
             if not facts.differs(wanted(release)):
                 return Verdict(outcome=Outcome.UNCHANGED)
             if self.options.dry_run:
@@ -101,9 +99,9 @@ class Updater:
         slots = facts.differs(wanted(release))
         if not slots:
             return Verdict(outcome=Outcome.UNCHANGED)
-        artifacts = {slot: _artifact(release, slot) for slot in slots}
         host.check_budget(self.options.max_failures)
-        await self._build(host, release)
+        release = await self.makers.of(host.name).build(host, conn, release)
+        artifacts = {slot: _artifact(release, slot) for slot in slots}
         await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
         changed = False
         for slot, artifact in artifacts.items():
@@ -113,23 +111,10 @@ class Updater:
             changed = await self._activate(host, conn, artifact, slot, release) or changed
         return Verdict(outcome=Outcome.CONFIRMED if changed else Outcome.UNCHANGED, system=release.system.out)
 
-    async def _release(self, host: HostRun) -> Release:
-        if self.releases.is_known(host.name):
-            return await self.releases.of(host.name)
-        with host.stage(Stage.EVALUATE):
-            return await self.releases.of(host.name)
-
-    async def _build(self, host: HostRun, release: Release) -> None:
-        elsewhere = self.releases.config(host.name).machine.deploy.build_host
-        if elsewhere not in {None, "local", "localhost"}:
-            host.note(f"built here: building on {elsewhere} is not done yet", level="warning", stage=Stage.BUILD)
-        with host.stage(Stage.BUILD):
-            await self.builder.build(host, release)
-
     async def _copy(self, host: HostRun, conn: Connection, paths: list[str]) -> None:
         async with self.slots.copy:
             with host.stage(Stage.COPY) as note:
-                note.text = await self.copier.send(host, conn, paths)
+                note.text = await self.makers.of(host.name).deliver(host, conn, paths)
 
     async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact, slot: str, release: Release) -> bool:
         config = self.releases.config(host.name)

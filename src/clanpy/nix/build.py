@@ -90,6 +90,15 @@ def is_built(out: str) -> bool:
     return Path(out).exists() and not Path(f"{out}.lock").exists()
 
 
+def failed_builder(text: str) -> tuple[str, str] | None:
+    """The derivation whose builder failed, and how, when a message of Nix tells of one."""
+    match = _FAILED.search(text)
+    if match is None or _ONLY_DEPENDENCIES.search(text):
+        return None
+    reason = _REASON.search(text)
+    return match["drv"], reason[0] if reason else "failed"
+
+
 @dataclass
 class _Run:
     """One process that builds, and what is known from its log."""
@@ -173,10 +182,9 @@ class _Run:
 
     def _failed(self, text: str) -> None:
         self.said.extend(text.splitlines())
-        match = _FAILED.search(text)
-        if match and not _ONLY_DEPENDENCIES.search(text):
-            reason = _REASON.search(text)
-            self.failures.setdefault(match["drv"], reason[0] if reason else "failed")
+        failed = failed_builder(text)
+        if failed is not None:
+            self.failures.setdefault(*failed)
 
     def _error(self, release: Release, status: int) -> ClanpyError:
         host = release.host

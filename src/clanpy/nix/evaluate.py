@@ -105,15 +105,22 @@ async def evaluate_each(
 
 def remembered(source: Source, nix: NixProgram, cache_dir: Path) -> Release | None:
     """The release that was evaluated for this source before, if what it names can still be had."""
+    release = recalled(source, nix.store_dir, cache_dir)
+    if release is None:
+        return None
+    artifacts = (release.system, *release.homes)
+    return release if all(Path(a.out).exists() or Path(a.drv).exists() for a in artifacts) else None
+
+
+def recalled(source: Source, store_dir: str, cache_dir: Path) -> Release | None:
+    """The release that was evaluated for this source before, here or elsewhere, wherever what it names is by now."""
     try:
         stored = json.loads(_release_path(cache_dir, source).read_bytes())
     except (OSError, ValueError):
         return None
-    if stored.get("format") != FORMAT or stored.get("store_dir") != nix.store_dir:
+    if stored.get("format") != FORMAT or stored.get("store_dir") != store_dir:
         return None
-    release = _release(source, stored["artifacts"])
-    artifacts = (release.system, *release.homes)
-    return release if all(Path(a.out).exists() or Path(a.drv).exists() for a in artifacts) else None
+    return release_of(source, stored["artifacts"])
 
 
 def forget(source: Source, cache_dir: Path) -> None:
@@ -154,7 +161,7 @@ class _Evaluation:
 
     def _report(self, result: Release | HostError) -> None:
         if isinstance(result, Release):
-            _remember(result, self.nix, self.cache_dir)
+            remember(result, self.nix.store_dir, self.cache_dir)
         self.on_result(result)
 
 
@@ -171,14 +178,14 @@ async def _evaluate_group(group: Sequence[Source], nix: NixProgram) -> list[Rele
     if done.status != 0:
         return None
     found: Mapping[str, Any] = json.loads(done.stdout)
-    return [_release(source, found[source.key]) for source in group]
+    return [release_of(source, found[source.key]) for source in group]
 
 
 async def _evaluate_one(source: Source, nix: NixProgram) -> Release | HostError:
     done = await nix.run(_command([source]))
     if done.status != 0:
         return HostError(source, evaluation_error(source.host, done.stderr, origins(source, nix.store_dir)))
-    return _release(source, json.loads(done.stdout)[source.key])
+    return release_of(source, json.loads(done.stdout)[source.key])
 
 
 def _command(sources: Iterable[Source]) -> list[str]:
@@ -195,7 +202,8 @@ def _expression(sources: Iterable[Source]) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _release(source: Source, artifacts: Sequence[Mapping[str, str]]) -> Release:
+def release_of(source: Source, artifacts: Sequence[Mapping[str, str]]) -> Release:
+    """The release that an evaluation found: for each installable its derivation and path, in order."""
     found = [
         Artifact(installable=installable, drv=artifact["drv"], out=artifact["out"])
         for installable, artifact in zip(source.installables, artifacts, strict=True)
@@ -203,9 +211,10 @@ def _release(source: Source, artifacts: Sequence[Mapping[str, str]]) -> Release:
     return Release(source=source, system=found[0], homes=tuple(found[1:]))
 
 
-def _remember(release: Release, nix: NixProgram, cache_dir: Path) -> None:
+def remember(release: Release, store_dir: str, cache_dir: Path) -> None:
+    """Keep a release for the next run."""
     artifacts = [{"drv": a.drv, "out": a.out} for a in (release.system, *release.homes)]
-    stored = {"format": FORMAT, "store_dir": nix.store_dir, "host": release.host, "artifacts": artifacts}
+    stored = {"format": FORMAT, "store_dir": store_dir, "host": release.host, "artifacts": artifacts}
     with contextlib.suppress(OSError):  # it is only asked again then
         write_atomically(_release_path(cache_dir, release.source), to_json(stored).encode())
 

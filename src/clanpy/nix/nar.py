@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 
+_HEX_LENGTH = 64
 _ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 
 
@@ -41,9 +42,48 @@ def nar(path: Path) -> bytes:
     return bytes(collected)
 
 
+def nar_size(path: Path) -> int:
+    """How many bytes the archive of a file or folder has.
+
+    Raises:
+        OSError: something below `path` can't be read.
+    """
+    counted = _Counted()
+    _strings(counted, b"nix-archive-1")
+    _node(counted, path)
+    return counted.size
+
+
 def nix_hashes(digest: bytes) -> tuple[str, str]:
     """The ways in which versions of Nix write a SHA-256: `sha256-…` with base64, and `sha256:…` with base 32."""
     return "sha256-" + base64.b64encode(digest).decode(), "sha256:" + base32(digest)
+
+
+def digest_of(text: str) -> bytes:
+    """The SHA-256 that a version of Nix wrote in one of its ways: base64, base 32 or base 16, with `sha256-` or `sha256:`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if text.startswith("sha256-"):
+        return base64.b64decode(text.removeprefix("sha256-"))
+    body = text.removeprefix("sha256:")
+    if len(body) == _HEX_LENGTH:
+        return bytes.fromhex(body)
+    number = 0
+    for letter in body:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number.to_bytes(hashlib.sha256().digest_size, "little")
+
+
+class _Counted:
+    """Takes what a hash would, and counts it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def update(self, data: bytes, /) -> None:
+        self.size += len(data)
 
 
 class _Collected(bytearray):

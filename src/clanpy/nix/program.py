@@ -24,6 +24,7 @@ from clanpy.nix.render import to_json
 
 
 FEATURES = "extra-experimental-features = nix-command flakes"
+ELSEWHERE = "let machines build for themselves: --build-host target"
 GRACE = 5.0  # seconds that Nix has to let go of what it holds
 LINE_LIMIT = 1 << 20  # bytes of one line: builds print long ones
 _VERSION = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
@@ -76,7 +77,7 @@ class NixProgram:
         named = environ.get("CLANPY_NIX")
         if named:
             if not os.access(named, os.X_OK):
-                raise NixMissingError(f"CLANPY_NIX names {named}, which is no program")
+                raise NixMissingError(f"CLANPY_NIX names {named}, which is no program", hint=ELSEWHERE)
             return cls(Path(named).absolute(), tuple(config), environ)
         for folders in (environ.get("PATH"), "/nix/var/nix/profiles/default/bin:/run/current-system/sw/bin"):
             found = shutil.which("nix", path=folders)
@@ -84,7 +85,7 @@ class NixProgram:
                 return cls(Path(found), tuple(config), environ)
         raise NixMissingError(
             "there is no Nix on this machine",
-            hint="install it (on Debian: apt-get install nix-bin), or say with CLANPY_NIX where it is",
+            hint=f"install it (on Debian: apt-get install nix-bin), say with CLANPY_NIX where it is, or {ELSEWHERE}",
         )
 
     @property

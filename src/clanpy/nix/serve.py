@@ -1,4 +1,4 @@
-"""Speaking to `nix-store --serve --write` at the other end of a socket: which paths are there, and adding small ones.
+"""Speaking to `nix-store --serve` at the other end of a socket: which paths are there, what they are, adding and fetching some.
 
 One process there answers both, where a question and a `nix copy` take four processes. The protocol is that of the store `ssh://`:
 numbers are little-endian and 64 bits wide, texts have their length before them and are padded to 8 bytes.
@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clanpy.nix.copy import PathInfo
 from clanpy.nix.errors import CopyError
-from clanpy.nix.nar import nar, nix_hashes
+from clanpy.nix.nar import digest_of, nar, nix_hashes
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from clanpy.nix.copy import PathInfo
+    from collections.abc import AsyncIterator, Callable
 
 OURS, THEIRS = 0x390C9DEB, 0x5452EECB  # what either side begins with
 VERSION = 0x205  # 2.5: the first that takes archives with what belongs to them
-QUERY_VALID, ADD_NAR = 1, 9
+QUERY_VALID, QUERY_INFOS, DUMP, QUERY_CLOSURE, ADD_NAR = 1, 2, 3, 7, 9
+PIECE = 1 << 18  # bytes that are passed on at once
 ASK_SECONDS = 60.0
 ADD_SECONDS = 300.0
 MOST = 1 << 20  # texts and lists that are longer than this are none
@@ -56,24 +56,86 @@ class StoreServer:
         Raises:
             CopyError: it was not taken, or it is not what our store says it is.
         """
-        data = await asyncio.to_thread(nar, Path(info.path))
+        await self.add_folder(info, Path(info.path))
+
+    async def add_folder(self, info: PathInfo, folder: Path) -> None:
+        """Add a file or folder of this computer, wherever it lies, under the path and hash that `info` gives.
+
+        Raises:
+            CopyError: it was not taken, or it is not what `info` says it is.
+        """
+        data = await asyncio.to_thread(nar, folder)
         digest = hashlib.sha256(data).digest()
         if info.nar_hash not in nix_hashes(digest):
-            raise CopyError(f"{info.path} is not as it was built", hint=f"nix-store --repair-path {info.path}")
-        references = sorted({*info.references, *([info.path] if info.refers_to_itself else [])})
-        self._send(
-            _number(ADD_NAR),
-            _text(info.path),
-            _text(info.deriver),
-            _text(digest.hex()),
-            _texts(references),
-            _number(0),
-            _number(len(data)),
-            _number(0),
-            _texts(info.signatures),
-            _text(info.content_address),
-            data,
+            hint = f"nix-store --repair-path {info.path}" if str(folder) == info.path else "run the command again"
+            raise CopyError(f"{folder} is not what it was", hint=hint)
+        self._send(*_described(info, digest, len(data)), data)
+        await self._taken(info)
+
+    async def take_from(self, other: StoreServer, info: PathInfo, on_bytes: Callable[[int], None]) -> None:
+        """Add a path of another store, piece by piece, to which all that it refers to is there already.
+
+        Raises:
+            CopyError: one of the two ends did not go along.
+        """
+        self._send(*_described(info, digest_of(info.nar_hash), info.size))
+        async for piece in other.dump(info):
+            self._send(piece)
+            async with self._answering(f"sent {info.path}", ADD_SECONDS):
+                await self.writer.drain()
+            on_bytes(len(piece))
+        await self._taken(info)
+
+    async def closure(self, paths: Sequence[str]) -> tuple[PathInfo, ...]:
+        """Paths that are there and all that they refer to, each with what is known of it.
+
+        Raises:
+            CopyError: it can't say.
+        """
+        self._send(_number(QUERY_CLOSURE), _number(0), _texts(paths))
+        async with self._answering("asked for a closure", ASK_SECONDS):
+            found = [await self._text() for _ in range(await self._count())]
+        self._send(_number(QUERY_INFOS), _texts(found))
+        infos: list[PathInfo] = []
+        async with self._answering("asked for what it knows of paths", ASK_SECONDS):
+            while path := await self._text():
+                infos.append(await self._info(path))
+        return tuple(infos)
+
+    async def dump(self, info: PathInfo) -> AsyncIterator[bytes]:
+        """The archive of a path that is there, in pieces.
+
+        Raises:
+            CopyError: it ended too early.
+        """
+        self._send(_number(DUMP), _text(info.path))
+        left = info.size
+        while left:
+            async with self._answering(f"asked for {info.path}", ADD_SECONDS):
+                piece = await self.reader.read(min(PIECE, left))
+            if not piece:
+                raise CopyError(f"the store of {self.host} ended the conversation in the middle of {info.path}")
+            left -= len(piece)
+            yield piece
+
+    async def _info(self, path: str) -> PathInfo:
+        deriver = await self._text()
+        references = [await self._text() for _ in range(await self._count())]
+        await self._read_number()  # what it would be to download
+        size, nar_hash, address = await self._read_number(), await self._text(), await self._text()
+        signatures = tuple([await self._text() for _ in range(await self._count())])
+        return PathInfo(
+            path,
+            size,
+            tuple(other for other in references if other != path),
+            refers_to_itself=path in references,
+            nar_hash=nar_hash,
+            deriver=deriver,
+            signatures=signatures,
+            content_address=address,
         )
+
+    async def _taken(self, info: PathInfo) -> None:
         async with self._answering(f"sent {info.path}", ADD_SECONDS):
             await self.writer.drain()
             if await self._read_number() != 1:
@@ -133,6 +195,23 @@ async def serving(socket: Path, host: str) -> AsyncIterator[StoreServer]:
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+def _described(info: PathInfo, digest: bytes, size: int) -> tuple[bytes, ...]:
+    """What is said before the archive of a path that is added."""
+    references = sorted({*info.references, *([info.path] if info.refers_to_itself else [])})
+    return (
+        _number(ADD_NAR),
+        _text(info.path),
+        _text(info.deriver),
+        _text(digest.hex()),
+        _texts(references),
+        _number(0),
+        _number(size),
+        _number(0),
+        _texts(info.signatures),
+        _text(info.content_address),
+    )
 
 
 def _number(value: int) -> bytes:
