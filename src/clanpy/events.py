@@ -156,6 +156,116 @@ class HostFinished(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPlanned(Fact):
+    """Who is activated when: `Waves.to_dict()` of the rollout room."""
+
+    name: ClassVar[str] = "rollout_planned"
+
+    waves: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveStarted(Fact):
+    """A wave (counted from 0) began."""
+
+    name: ClassVar[str] = "wave_started"
+
+    wave: int
+    title: str
+    hosts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAdmitted(Fact):
+    """It is a host's turn: its activation begins (the intent)."""
+
+    name: ClassVar[str] = "host_admitted"
+
+    wave: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostOverdue(Fact):
+    """A host takes far longer than the others. `skipped`: its wave no longer waits for it."""
+
+    name: ClassVar[str] = "host_overdue"
+
+    skipped: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostUnhealthy(Fact):
+    """A host that was confirmed is not well any more."""
+
+    name: ClassVar[str] = "host_unhealthy"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeStarted(Fact):
+    """All hosts of a wave are done; they are watched for so long."""
+
+    name: ClassVar[str] = "bake_started"
+
+    wave: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeFinished(Fact):
+    """A wave was watched long enough, or was promoted early. `unknown`: hosts whose health could not be looked at."""
+
+    name: ClassVar[str] = "bake_finished"
+
+    wave: int
+    promoted: bool = False
+    unknown: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPaused(Fact):
+    """No more hosts are begun: `reason` is `operator`, `approval`, `unknown` (health could not be looked at) or `freeze`."""
+
+    name: ClassVar[str] = "rollout_paused"
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutContinued(Fact):
+    """Hosts are begun again."""
+
+    name: ClassVar[str] = "rollout_continued"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutStopped(Fact):
+    """No further host is begun, for good. `then` is what becomes of those that are done: `hold`, `revert-wave`, `revert-all`."""
+
+    name: ClassVar[str] = "rollout_stopped"
+
+    reason: str
+    then: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertStarted(Fact):
+    """A host is taken back to what it ran before the rollout (the intent)."""
+
+    name: ClassVar[str] = "revert_started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertFinished(Fact):
+    """A host is back, or (`ok` is false) could not be taken back."""
+
+    name: ClassVar[str] = "revert_finished"
+
+    ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A fact with its number in the run (from 1, without gaps), its time (UTC) and its run."""
 
@@ -170,6 +280,21 @@ class Event:
         ts = self.ts.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         head = {"schema": SCHEMA, "seq": self.seq, "ts": ts, "run": self.run, "host": body.pop("host")}
         return {**head, "event": self.fact.name, **body}
+
+
+def read_fact(event: Mapping[str, Any]) -> Fact | None:
+    """The fact of an event that was written as JSON. None for kinds that this version does not know."""
+    kinds = {kind.name: kind for kind in Fact.__subclasses__()}
+    kind = kinds.get(event.get("event", ""))
+    if kind is None:
+        return None
+    known = {f.name for f in fields(kind)}
+    return kind(**{key: _typed(key, value) for key, value in event.items() if key in known})
+
+
+def _typed(key: str, value: Any) -> Any:
+    kinds: dict[str, Callable[[Any], Any]] = {"stage": Stage, "outcome": Outcome}
+    return value if value is None or key not in kinds else kinds[key](value)
 
 
 class Sink(Protocol):
