@@ -52,10 +52,38 @@ esac
 
 HOME = """#!/bin/sh
 top={top}
-echo "home $(basename "$top") $* as $(id -un) in $HOME${{HOME_MANAGER_BACKUP_EXT:+ backup $HOME_MANAGER_BACKUP_EXT}}" >>"{root}/calls"
-[ "$(cat "$top/behaviour" 2>/dev/null)" != fail ] || exit 1
+do=$(cat "$top/behaviour" 2>/dev/null)
+echo "Activating checkLinkTargets"
+[ "$do" != collides ] || [ -n "$HOME_MANAGER_BACKUP_EXT" ] || {{ echo "Existing file '$HOME/x' would be clobbered" >&2; exit 1; }}
+echo "Activating writeBoundary"
+[ -z "$DRY_RUN" ] || [ "$do" = fail ] || exit 0
+[ -n "$DRY_RUN" ] ||
+  echo "home $(basename "$top") $* as $(id -un) in $HOME${{HOME_MANAGER_BACKUP_EXT:+ backup $HOME_MANAGER_BACKUP_EXT}}" >>"{root}/calls"
+[ "$do" != fail ] || exit 1
 mkdir -p "$HOME/.local/state/home-manager/gcroots"
 ln -sfn "$top" "$HOME/.local/state/home-manager/gcroots/current-home"
+"""
+
+# What nixpkgs has as `apply`: profile and boot entry at once, and 1 for whatever goes wrong.
+APPLY = """#!/bin/sh
+echo "apply $*" >>"{root}/calls"
+[ "$2" != --profile ] || nix-env -p "$3" --set {top} || exit 1
+{top}/bin/switch-to-configuration "$1" || exit 1
+"""
+
+# A reboot: nothing goes on, what is not on a disk is gone, and what the boot entry names runs. Then what the next boot starts.
+REBOOT = """#!/bin/sh
+cd "{root}" || exit
+echo reboot >>calls
+[ ! -e can-not-reboot ] || exit 1
+echo "$(($(cat boots 2>/dev/null || echo 0) + 1))" >boots
+rm -rf var/run/*
+ln -sfn "$(cat boots-into 2>/dev/null || readlink boot-entry)" run/current-system
+for state in var/lib/clanpy/runs/*/state; do sed -i 's,^boot=.*,boot=before,' "$state"; done
+for said in var/lib/clanpy/runs/*/confirm; do [ ! -e "$said" ] || echo before >"$said"; done
+set -- etc/systemd/system.control/multi-user.target.wants/*
+[ ! -e "$1" ] || setsid $(sed -n 's/^ExecStart=//p' "$1") </dev/null >/dev/null 2>&1 &
+kill -KILL $PPID
 """
 
 # What nix-env does with a profile, as far as it matters: a path that the profile has already makes no generation.
@@ -176,6 +204,17 @@ class Machine:
         self.behave(name, behaviour)
         return str(top)
 
+    def add_apply(self, name: str) -> None:
+        """Have a system bring `apply`."""
+        top = self.root / "nix/store" / name
+        (top / "bin/apply").write_text(APPLY.format(top=top, root=self.root))
+        (top / "bin/apply").chmod(0o755)
+
+    def have_systemd(self) -> None:
+        """Have systemd run there, as far as the guard looks (it is still started without)."""
+        (self.root / "run/systemd/system").mkdir(parents=True)
+        (self.root / "etc/systemd").mkdir(parents=True)
+
     def behave(self, name: str, behaviour: str) -> None:
         (self.root / "nix/store" / name / "behaviour").write_text(behaviour)
 
@@ -276,6 +315,10 @@ def make_machine(folder: Path, shell: str = "dash") -> Machine:
     tools.mkdir()
     (tools / "nix-env").write_text(NIX_ENV)
     (tools / "nix-env").chmod(0o755)
+    (tools / "systemd-run").write_text("#!/bin/sh\nexit 1\n")
+    (root / "reboot").write_text(REBOOT.format(root=root))
+    for program_ in (tools / "systemd-run", root / "reboot"):
+        program_.chmod(0o755)
     # busybox is whichever program it is called as.
     (folder / "sh").symlink_to(program)
     env = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ from clanpy.activation import (
     gather,
     lock,
     preview,
+    prolong,
+    recover,
     result,
     revert,
     settle,
@@ -175,6 +178,29 @@ async def test_a_home_that_fails_goes_back(one: Machine) -> None:
     await to_the_end(one, activation(good, class_="home", account="root", confirm_within=0))
     done = await to_the_end(one, activation(bad, "run-2", class_="home", account="root", confirm_within=0))
     assert (done.outcome, done.running, done.id) == (ROLLED_BACK, good, "run-2.home.root")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="the home of the account of the test lies elsewhere")
+async def test_a_home_whose_files_are_in_the_way_is_told_before_anything_is_touched(one: Machine) -> None:
+    good, new = one.add_home("good"), one.add_home("new", "collides")
+    await to_the_end(one, activation(good, class_="home", account="root", confirm_within=0))
+    done = await to_the_end(one, activation(new, "run-2", class_="home", account="root", confirm_within=0))
+    assert (done.outcome, done.reason, done.running) == (FAILED, "in_the_way", good)
+    assert "Existing file" in "\n".join(done.log_tail)
+    assert len(one.calls) == 1
+    backed_up = activation(new, "run-3", class_="home", account="root", confirm_within=0, backup_extension="old")
+    assert (await to_the_end(one, backed_up)).outcome is CONFIRMED
+
+
+async def test_a_system_that_brings_apply_gets_its_profile_and_boot_entry_by_it(machine: Machine) -> None:
+    old, new = machine.add("old"), machine.add("new")
+    machine.install(old)
+    machine.add_apply("new")
+    done = await to_the_end(machine, activation(new, install_bootloader=True))
+    assert (done.outcome, machine.profile, machine.boot_entry) == (CONFIRMED, new, new)
+    profile = machine.root / "nix/var/nix/profiles/system"
+    assert machine.calls == ["test new", f"apply boot --profile {profile} --install-bootloader", "boot new"]
+    assert machine.generation_links == {"system-1-link": "old", "system-2-link": "new"}
 
 
 async def test_what_it_would_do_is_told_without_doing_it(one: Machine) -> None:
@@ -344,7 +370,163 @@ async def test_a_generation_that_is_gone_back_to_is_not_made_again(one: Machine)
     assert one.generation_links == {"system-1-link": "old", "system-2-link": "new"}
 
 
+# ---- a path that failed is remembered ----
+
+
+@pytest.mark.parametrize(("behaviour", "reason"), [("fail2", "activation_failed"), ("liar", "not_running")])
+async def test_a_path_that_failed_is_told_of_until_it_has_succeeded(one: Machine, behaviour: str, reason: str) -> None:
+    old, new, other = one.add("old"), one.add("new", behaviour), one.add("other")
+    one.install(old)
+    await to_the_end(one, activation(new))
+    await to_the_end(one, activation(other, "run-2"))
+    failed = (await gather(one.conn)).failures["system"]
+    assert list(failed) == [new]
+    assert (failed[new].run, failed[new].reason) == ("run-1", reason)
+    one.behave("new", "")
+    await to_the_end(one, activation(new, "run-3"))
+    assert (await gather(one.conn)).failures == {}
+
+
+async def test_a_path_that_a_gate_found_wanting_is_remembered_with_what_the_gate_said(one: Machine) -> None:
+    one.install(one.add("old"))
+    await to_the_question(one, activation(one.add("new")))
+    done = await revert(one.conn, "run-1", "gate_failed web: got 500")
+    assert done.why == "a gate failed: web: got 500"
+    ((_, failed),) = (await gather(one.conn)).failures["system"].items()
+    assert failed.why == "a gate failed: web: got 500"
+
+
+@pytest.mark.parametrize("behaviour", ["refuse", "reboot"])
+async def test_what_is_no_fault_of_the_path_is_not_remembered(one: Machine, behaviour: str) -> None:
+    one.install(one.add("old"))
+    await to_the_end(one, activation(one.add("new", behaviour)))
+    await to_the_question(one, activation(one.add("other"), "run-2", confirm_within=0.1))
+    await wait_for_end(one, "run-2")
+    await to_the_question(one, activation(one.add("third"), "run-3"))
+    await revert(one.conn, "run-3", "gate_undecided web: no way to ask")
+    assert (await gather(one.conn)).failures == {}
+
+
+# ---- a reboot that belongs to the way ----
+
+
+async def come_up(machine: Machine, id_: str, boots: int = 1) -> ActivationResult:
+    """Wait until the host has been rebooted and its guard waits, has ended or is gone."""
+    async with asyncio.timeout(20):
+        while True:
+            found = await result(machine.conn, id_)
+            text = ((machine.root / "boots").read_text() if (machine.root / "boots").exists() else "") or "0"
+            is_left = not found.alive and not (machine.root / "run/systemd").exists()
+            if int(text) >= boots and (found.outcome or found.phase is Phase.AWAITING or is_left):
+                return found
+
+
+async def after_the_reboot(machine: Machine, what: Activation, boots: int = 1) -> ActivationResult:
+    """Start it, say yes when it asks before the reboot, and wait for what comes after."""
+    last = await to_the_question(machine, what)
+    if last.phase is Phase.AWAITING:
+        done = await confirm(machine.conn, what.id)
+        assert done.outcome is None
+    return await come_up(machine, what.id, boots)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+@pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.BOOT])
+async def test_a_host_that_is_rebooted_has_to_be_confirmed_anew(machine: Machine, goal: Goal) -> None:
+    old, new = machine.add("old"), machine.add("new")
+    machine.install(old)
+    machine.have_systemd()
+    asked = await after_the_reboot(machine, activation(new, goal=goal, reboot=True))
+    assert (asked.phase, asked.alive, machine.running, machine.boot_entry) == (Phase.AWAITING, True, new, new)
+    done = await confirm(machine.conn, "run-1")
+    assert (done.outcome, machine.running, machine.profile, machine.boot_entry) == (CONFIRMED, new, new, new)
+    assert not (machine.root / "etc/systemd/system.control").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+@pytest.mark.parametrize("goal", [Goal.SWITCH, Goal.BOOT])
+async def test_a_boot_that_nobody_confirms_is_undone_by_another(machine: Machine, goal: Goal) -> None:
+    old, new = machine.add("old"), machine.add("new")
+    machine.install(old)
+    machine.have_systemd()
+    await after_the_reboot(machine, activation(new, goal=goal, reboot=True, confirm_within=0.4))
+    done = await come_up(machine, "run-1", 2)
+    done = done if done.outcome else await wait_for_end(machine, "run-1")
+    assert (done.outcome, done.reason) == (ROLLED_BACK, "not_confirmed")
+    assert (machine.running, machine.profile, machine.boot_entry) == (old, old, old)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+async def test_a_host_that_comes_up_with_something_else_goes_back(one: Machine) -> None:
+    old, new = one.add("old"), one.add("new")
+    one.install(old)
+    one.have_systemd()
+    (one.root / "boots-into").write_text(old)
+    await after_the_reboot(one, activation(new, goal=Goal.BOOT, reboot=True))
+    done = await wait_for_end(one, "run-1")
+    assert (done.outcome, done.why) == (ROLLED_BACK, "the host came up with another system")
+    assert (one.running, one.profile, one.boot_entry) == (old, old, old)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+async def test_what_only_a_reboot_can_bring_is_brought_by_one_when_that_is_allowed(one: Machine) -> None:
+    old, new = one.add("old"), one.add("new", "reboot")
+    one.install(old)
+    one.have_systemd()
+    asked = await after_the_reboot(one, activation(new, reboot=True))
+    assert (asked.phase, one.running) == (Phase.AWAITING, new)
+    assert (await confirm(one.conn, "run-1")).outcome is CONFIRMED
+    assert one.calls == ["test new", "boot new", "reboot"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+async def test_a_host_without_systemd_waits_for_the_controller_to_start_its_guard_again(one: Machine) -> None:
+    one.install(one.add("old"))
+    new = one.add("new")
+    left = await after_the_reboot(one, activation(new, reboot=True))
+    assert (left.phase, left.alive, left.outcome) == (Phase.REBOOTING, False, None)
+    await recover(one.conn, "run-1")
+    assert [event async for event in follow(one.conn, "run-1")]
+    assert (await confirm(one.conn, "run-1")).outcome is CONFIRMED
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+async def test_an_unforeseen_reboot_is_brought_to_its_end_by_the_host_itself(machine: Machine) -> None:
+    old, new = machine.add("old"), machine.add("new")
+    machine.install(old)
+    machine.have_systemd()
+    await to_the_question(machine, activation(new, confirm_within=60))
+    guard_pid = machine.state("run-1")["pid"]
+    os.kill(int(guard_pid), signal.SIGKILL)
+    await machine.conn.run(["/bin/sh", "-c", f"sh -c '{machine.root}/reboot'; true"])
+    done = await wait_for_end(machine, "run-1")
+    assert (done.outcome, done.why) == (ROLLED_BACK, "the host was rebooted before the end")
+    assert (machine.running, machine.profile, machine.boot_entry) == (old, old, old)
+    assert not (machine.root / "etc/systemd/system.control").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root reboots")
+async def test_a_host_that_can_not_be_rebooted_goes_back(one: Machine) -> None:
+    old, new = one.add("old"), one.add("new")
+    one.install(old)
+    (one.root / "can-not-reboot").touch()
+    done = await to_the_end(one, activation(new, reboot=True))
+    done = done if done.outcome else await wait_for_end(one, "run-1")
+    assert (done.outcome, done.why) == (ROLLED_BACK, "the host could not be rebooted")
+    assert (one.running, one.profile, one.boot_entry) == (old, old, old)
+
+
 # ---- being watched, and not ----
+
+
+async def test_a_controller_that_is_not_done_looking_prolongs_the_time(one: Machine) -> None:
+    new = one.add("new")
+    one.install(one.add("old"))
+    await to_the_question(one, activation(new, confirm_within=0.8))
+    enough = time.monotonic() + 1.6
+    while time.monotonic() < enough:
+        assert (await prolong(one.conn, "run-1")).outcome is None
+    assert (await confirm(one.conn, "run-1")).outcome is CONFIRMED
 
 
 async def test_its_log_is_followed_from_where_one_left(machine: Machine) -> None:

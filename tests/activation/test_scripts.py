@@ -18,7 +18,7 @@ from clanpy.activation.wire import read
 TEXTS = {
     "facts": ("locking", "facts"),
     "lock": ("locking", "lock"),
-    "guard": ("locking", "classes", "guard"),
+    "guard": ("locking", "classes", "limit", "reboot", "guard"),
     "start": ("start",),
     "attach": ("attach",),
     "generations": ("generations",),

@@ -22,10 +22,23 @@ from clanpy.activation.errors import (
     NoWayBackError,
     UnknownRunError,
 )
-from clanpy.activation.facts import Boot, HomeFacts, HostFacts, Question, RunRecord, Wanted, WayBack, gather
-from clanpy.activation.guard import confirm, follow, guard_text, preview, recover, result, revert, settle, start
+from clanpy.activation.facts import Boot, FailedPath, HomeFacts, HostFacts, Question, RunRecord, Wanted, WayBack, gather
+from clanpy.activation.guard import (
+    confirm,
+    follow,
+    guard_text,
+    preview,
+    prolong,
+    recover,
+    result,
+    revert,
+    settle,
+    start,
+)
 from clanpy.activation.lock import HeldLock, LockInfo, LockOwner, lock
 from clanpy.activation.model import (
+    GATE_FAILED,
+    GATE_UNDECIDED,
     Activation,
     ActivationResult,
     FollowedLine,
@@ -33,17 +46,21 @@ from clanpy.activation.model import (
     Goal,
     GuardOutcome,
     Phase,
+    SwitchStatus,
     status_text,
 )
 from clanpy.activation.rollback import Generation, Return, generations, way_back
 
 
 __all__ = [
+    "GATE_FAILED",
+    "GATE_UNDECIDED",
     "Activation",
     "ActivationError",
     "ActivationResult",
     "Boot",
     "FactsError",
+    "FailedPath",
     "FollowedLine",
     "FollowedPhase",
     "Generation",
@@ -62,6 +79,7 @@ __all__ = [
     "Question",
     "Return",
     "RunRecord",
+    "SwitchStatus",
     "UnknownRunError",
     "Wanted",
     "WayBack",
@@ -72,6 +90,7 @@ __all__ = [
     "guard_text",
     "lock",
     "preview",
+    "prolong",
     "recover",
     "result",
     "revert",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 from clanpy.activation.errors import FactsError
 from clanpy.activation.lock import LockInfo, lock_info
+from clanpy.activation.model import Goal, reason_text
 from clanpy.activation.scripts import SHELL, assemble
-from clanpy.activation.wire import Said, check_account, number, read
+from clanpy.activation.wire import Said, check_account, check_run, number, read
 
 
 if TYPE_CHECKING:
@@ -28,20 +29,29 @@ class Question:
     Attributes:
         accounts: whose homes are asked for.
         nix_version: ask Nix itself for its version where its path does not tell (20 ms there).
+        specialisation: which specialisation's path is to be told, of the system that the profile holds.
         elevation: try whether the account we are there may become root without a password (a login of its own in its log).
     """
 
     accounts: tuple[str, ...] = ()
     nix_version: bool = False
     elevation: bool = False
+    specialisation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The store paths that a host is to run: the system's, and the standalone homes' by account."""
+    """The store paths that a host is to run: the system's, and the standalone homes' by account.
+
+    Attributes:
+        goal: how far: with `test` the profile does not matter, with `boot` what runs does not (nor do homes).
+        specialisation: the one of the system that is to run.
+    """
 
     system: str | None = None
     homes: Mapping[str, str] = field(default_factory=dict)
+    goal: Goal = Goal.SWITCH
+    specialisation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ class RunRecord:
     Attributes:
         outcome: how it ended; None while it is under way, or when its guard was killed: see `pending` and `alive`.
         alive: its guard is still at work.
+        watched: so is the controller that started it, as far as the host can tell.
     """
 
     slot: str
@@ -92,6 +103,7 @@ class RunRecord:
     controller: str
     started: int | None
     finished: int | None
+    watched: bool = False
 
     @property
     def pending(self) -> bool:
@@ -102,6 +114,22 @@ class RunRecord:
     def is_left_over(self) -> bool:
         """Whether its guard was killed before the end (or the host was rebooted): `recover` brings it to one."""
         return self.pending and not self.alive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedPath:
+    """A store path that was tried on the host and found wanting. `reason`: as in a result; `when`: seconds since 1970."""
+
+    path: str
+    run: str
+    reason: str
+    code: int | None
+    when: int | None
+
+    @property
+    def why(self) -> str:
+        """The reason as words for people."""
+        return reason_text(self.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +159,8 @@ class HostFacts:
         lock: who is at work on it.
         runs: the latest activation of each slot.
         ways_back: what each slot can go back to.
+        failures: the paths of each slot that failed here, by path.
+        special: the store path of the specialisation that was asked for, of the system in the profile.
     """
 
     host: str
@@ -153,6 +183,8 @@ class HostFacts:
     lock: LockInfo | None = None
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
     ways_back: Mapping[str, WayBack] = field(default_factory=dict)
+    failures: Mapping[str, Mapping[str, FailedPath]] = field(default_factory=dict)
+    special: str | None = None
     homes: Mapping[str, HomeFacts] = field(default_factory=dict)
 
     @property
@@ -167,14 +199,22 @@ class HostFacts:
         """
         left = {run.slot for run in self.left_over}
         slots: list[str] = []
-        if wanted.system is not None and not (self.running == self.profile == wanted.system and SYSTEM not in left):
+        if wanted.system is not None and (SYSTEM in left or not self._is_at(wanted)):
             slots.append(SYSTEM)
-        for account, path in wanted.homes.items():
+        for account, path in wanted.homes.items() if wanted.goal is not Goal.BOOT else ():
             slot = f"home.{account}"
             home = self.homes.get(account)
             if home is None or not home.is_at(path) or slot in left:
                 slots.append(slot)
         return tuple(slots)
+
+    def _is_at(self, wanted: Wanted) -> bool:
+        kept = self.profile == wanted.system
+        if wanted.goal is Goal.BOOT:
+            return kept
+        if wanted.specialisation is not None:  # which path that is, is known of the system in the profile alone
+            return kept and self.special is not None and self.running == self.special
+        return self.running == wanted.system and (kept or wanted.goal is Goal.TEST)
 
 
 async def gather(conn: Host, question: Question | None = None, *, elevate: bool = False) -> HostFacts:
@@ -196,6 +236,7 @@ async def gather(conn: Host, question: Question | None = None, *, elevate: bool 
             "accounts": " ".join(check_account(account) for account in asked.accounts),
             "ask_nix": asked.nix_version,
             "ask_elevation": asked.elevation,
+            "specialisation": check_run(asked.specialisation) if asked.specialisation else "",
         },
     )
     done = await conn.run(SHELL, input=script.encode(), timeout=FACTS_SECONDS, elevate=elevate)
@@ -233,6 +274,8 @@ def _facts(host: str, said: Said) -> HostFacts:
         lock=lock_info(said.under("lock.")),
         runs={slot: _run(slot, values) for slot, values in _by_slot(said, "run.").items()},
         ways_back={slot: _way_back(values) for slot, values in _by_slot(said, "back.").items()},
+        failures=_failures(said),
+        special=fields.get("special"),
         homes={account: _home(account, values) for account, values in _by_slot(said, "home.").items()},
     )
 
@@ -266,7 +309,22 @@ def _run(slot: str, values: Mapping[str, str]) -> RunRecord:
         controller=values.get("controller", ""),
         started=number(values.get("since")),
         finished=number(values.get("finished")),
+        watched=values.get("watched") == "1",
     )
+
+
+def _failures(said: Said) -> dict[str, dict[str, FailedPath]]:
+    found: dict[str, dict[str, FailedPath]] = {}
+    for numbered, values in _by_slot(said, "bad.").items():
+        path = values.get("path", "")
+        found.setdefault(numbered.rpartition(".")[0], {})[path] = FailedPath(
+            path=path,
+            run=values.get("run", ""),
+            reason=values.get("reason", ""),
+            code=number(values.get("code")),
+            when=number(values.get("when")),
+        )
+    return found
 
 
 def _way_back(values: Mapping[str, str]) -> WayBack:

@@ -98,7 +98,7 @@ async def follow(
 ) -> AsyncGenerator[FollowedLine | FollowedPhase, None]:
     """The log of an activation from a cursor on, and the phases it comes to, until it waits for an answer, ends or is lost.
 
-    The last one is a `FollowedPhase`: `awaiting`, or one that is `ended` or `lost`.
+    The last one is a `FollowedPhase`: `awaiting`, `rebooting`, or one that is `ended` or `lost`.
 
     Raises:
         UnknownRunError: the host knows nothing of it.
@@ -111,7 +111,7 @@ async def follow(
             match name:
                 case "@phase":
                     phase = FollowedPhase(_phase(value))
-                    if phase.phase is not Phase.AWAITING:
+                    if phase.phase not in {Phase.AWAITING, Phase.REBOOTING}:
                         yield phase
                 case "@stopped":
                     yield FollowedPhase(phase.phase, ended=value == "ended", lost=value == "lost")
@@ -127,6 +127,7 @@ async def confirm(fresh: Host, id_: str, *, wait: float = 120.0, elevate: bool =
     """Tell a guard that all is well, over a connection that was opened after the activation: that is what it proves.
 
     Waits for the guard's end for at most `wait` seconds; then `outcome` is None. The answer may come too late: the result tells.
+    Where the host is rebooted now, `outcome` is None too, and the new boot wants a confirmation of its own.
 
     Raises:
         UnknownRunError: the host knows nothing of it.
@@ -143,6 +144,11 @@ async def revert(conn: Host, id_: str, reason: str, *, wait: float = 120.0, elev
     """
     script = _attach(id_, "answer", answer="revert", reason=" ".join(reason.split()) or "asked", wait=wait)
     return await _answer(conn, id_, script, wait, elevate=elevate)
+
+
+async def prolong(conn: Host, id_: str, *, elevate: bool = True) -> ActivationResult:
+    """Tell a guard that its controller is there and not done looking: its time for the confirmation begins anew. Otherwise as `confirm`."""
+    return await _answer(conn, id_, _attach(id_, "answer", answer="wait"), 0.0, elevate=elevate)
 
 
 async def result(conn: Host, id_: str, *, elevate: bool = True, tail: int = TAIL_LINES) -> ActivationResult:
@@ -173,7 +179,7 @@ async def preview(conn: Host, activation: Activation, *, wait: float = 120.0, el
 
 def guard_text() -> str:
     """The whole script of the guard, as it lies on a host while it runs."""
-    return assemble("locking", "classes", "guard", variables={})
+    return assemble("locking", "classes", "limit", "reboot", "guard", variables={})
 
 
 def _facts_of(activation: Activation) -> dict[str, Value]:
@@ -197,6 +203,7 @@ def _spec(activation: Activation, held: HeldLock | None) -> str:
             "run": activation.run,
             "slot": activation.slot,
             "goal": activation.goal.value,
+            "reboot": activation.reboot,
             "generation": activation.generation or "",
             "confirm_within": hundredths(activation.confirm_within),
             "activate_within": hundredths(activation.activate_within),
@@ -286,6 +293,7 @@ def _result(host: str, id_: str, said: Said) -> ActivationResult:
         new=fields.get("new", ""),
         previous=fields.get("previous") or None,
         alive=fields.get("alive") == "1",
+        boot=fields.get("now", ""),
         log_tail=said.lines,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 from clanpy.activation.lock import LockOwner
@@ -20,13 +20,17 @@ class Goal(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a guard is. `awaiting`: the new system is live, and the controller's word is waited for."""
+    """Where a guard is. `awaiting`: the new system is live, and the controller's word is waited for.
+
+    `rebooting`: profile and boot entry are the new ones, and the host restarts; the new boot is `awaiting` again.
+    """
 
     STARTING = "starting"
     RECORDED = "recorded"
     ACTIVATING = "activating"
     AWAITING = "awaiting"
     COMMITTING = "committing"
+    REBOOTING = "rebooting"
     ROLLING_BACK = "rolling_back"
     FINISHING = "finishing"
 
@@ -59,6 +63,7 @@ class Activation:
         generation: the profile's generation that holds the path, when one is gone back to.
         confirm_within: seconds in which `confirm` must come after the activation; 0: no word is waited for.
         activate_within: seconds that the activation may take (and going back may, once more).
+        reboot: restart the host at the end, which has to be confirmed anew then, or it goes back by another reboot.
         install_bootloader: put the boot loader itself in place anew (NixOS).
         primary_user: who uses the machine (darwin systems from before 2025 do a part as that account); None: whoever is logged in.
         backup_extension: what home-manager appends to files that are in its way; empty: it refuses.
@@ -75,6 +80,7 @@ class Activation:
     generation: int | None = None
     confirm_within: float = 60.0
     activate_within: float = 900.0
+    reboot: bool = False
     install_bootloader: bool = False
     primary_user: str | None = None
     backup_extension: str = ""
@@ -90,6 +96,9 @@ class Activation:
                 check_account(account)
         if self.goal is Goal.BOOT and self.class_ != "nixos":
             msg = f"a {self.class_} configuration knows no goal 'boot'"
+            raise ValueError(msg)
+        if self.reboot and (self.kind == "home" or self.goal is Goal.TEST):
+            msg = "only a system that is to stay is worth a reboot"
             raise ValueError(msg)
 
     @property
@@ -130,15 +139,26 @@ class FollowedPhase:
     lost: bool = False
 
 
-# What switch-to-configuration says by its exit status.
+class SwitchStatus(IntEnum):
+    """What NixOS's switch-to-configuration says by its exit status; `TOO_LONG` is what the guard says when it ended it."""
+
+    ACTIVATED = 0
+    SCRIPT_FAILED = 2
+    UNITS_FAILED = 4
+    SWITCH_UNDER_WAY = 11
+    REBOOT_NEEDED = 100
+    TOO_LONG = 124
+
+
 NIXOS_STATUS = {
-    0: "activated",
-    2: "the activation script failed",
-    4: "units failed",
-    11: "another switch is under way on the host",
-    100: "only a reboot can bring this system",
+    SwitchStatus.ACTIVATED: "activated",
+    SwitchStatus.SCRIPT_FAILED: "the activation script failed",
+    SwitchStatus.UNITS_FAILED: "units failed",
+    SwitchStatus.SWITCH_UNDER_WAY: "another switch is under way on the host",
+    SwitchStatus.REBOOT_NEEDED: "only a reboot can bring this system",
 }
-KILLED_STATUS = 124
+GATE_FAILED = "gate_failed"
+GATE_UNDECIDED = "gate_undecided"
 
 _REASONS = {
     "activation_failed": "the activation failed",
@@ -151,6 +171,11 @@ _REASONS = {
     "left_over": "the run before was cut off and has to be recovered first",
     "interrupted": "its guard was killed",
     "rebooted": "the host was rebooted before the end",
+    "in_the_way": "files that home-manager did not make are in the way, and nothing was changed",
+    "no_reboot": "the host could not be rebooted",
+    "not_booted": "the host came up with another system",
+    GATE_FAILED: "a gate failed",
+    GATE_UNDECIDED: "a gate could not be tried",
 }
 
 
@@ -164,6 +189,7 @@ class ActivationResult:
         code: exit status of the activation; None when it was not run. 124: it was ended because it took too long.
         running: what runs now.
         previous: what ran before.
+        boot: the boot that the host is in now.
         log_tail: the last lines of its log.
     """
 
@@ -178,19 +204,37 @@ class ActivationResult:
     previous: str | None
     alive: bool
     log_tail: tuple[str, ...]
+    boot: str = ""
+
+    @property
+    def status(self) -> SwitchStatus | None:
+        """What a NixOS activation ended with, where that has a name; of other systems, whether it took too long."""
+        known = set(SwitchStatus) if self.class_ == "nixos" else {SwitchStatus.TOO_LONG, SwitchStatus.ACTIVATED}
+        return SwitchStatus(self.code) if self.code in known else None
 
     @property
     def why(self) -> str:
         """The reason as words for people, with what the exit status means. Empty when all is well."""
-        words = _REASONS.get(self.reason, self.reason)
+        words = reason_text(self.reason)
+        if self.reason.startswith((GATE_FAILED, GATE_UNDECIDED)):
+            return words
         told = status_text(self.class_, self.code) if self.code else ""
         return f"{words}: {told}" if words and told else words
 
 
+def reason_text(reason: str) -> str:
+    """A reason as words for people. A gate's has words of its own behind it."""
+    word, _, own = reason.partition(" ")
+    words = _REASONS.get(word) if word in {GATE_FAILED, GATE_UNDECIDED} else _REASONS.get(reason)
+    if words is None:
+        return reason
+    return f"{words}: {own}" if own else words
+
+
 def status_text(class_: str, code: int) -> str:
     """What an activation's exit status means."""
-    if code == KILLED_STATUS:
+    if code == SwitchStatus.TOO_LONG:
         return "it took too long and was ended"
-    if class_ == "nixos" and code in NIXOS_STATUS:
-        return NIXOS_STATUS[code]
+    if class_ == "nixos" and code in set(SwitchStatus):
+        return NIXOS_STATUS[SwitchStatus(code)]
     return f"exit status {code}"

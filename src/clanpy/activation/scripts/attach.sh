@@ -1,7 +1,7 @@
 # Watch a guard, answer it, ask how it ended. Lines of its log come with "|" before them.
-# Variables: id act(follow|answer|report) cursor (lines of the log already seen) answer(confirm|revert|'') reason
+# Variables: id act(follow|answer|report) cursor (lines of the log already seen) answer(confirm|revert|wait|'') reason
 #   wait_for (hundredths of a second) tail_lines
-places "$(id -u)"
+places "$(own_number)"
 dir=$vault/runs/$id
 [ -d "$dir" ] || {
   say "unknown=$id"
@@ -11,15 +11,18 @@ dir=$vault/runs/$id
 guard_lives() { file_lives "$dir/state"; }
 
 show_log() { # the complete lines that have not been shown yet
-  _lines=$(wc -l <"$dir/log" 2>/dev/null) || return 0
-  [ "$_lines" -gt "$cursor" ] || return 0
-  sed -n "$((cursor + 1)),$((_lines))s/^/|/p" "$dir/log"
-  cursor=$((_lines))
+  while IFS= read -r _line <&3; do
+    lines=$((lines + 1))
+    [ "$lines" -le "$cursor" ] || printf '|%s%s\n' "$begun" "$_line"
+    begun=''
+  done
+  begun=$begun$_line # what has no end yet
 }
 
 # Follow until the guard waits for an answer, ends or is gone.
 follow() {
-  shown=
+  shown='' lines=0 begun=''
+  if [ -r "$dir/log" ]; then exec 3<"$dir/log"; else exec 3</dev/null; fi
   while :; do
     stopped=
     if [ -e "$dir/result" ]; then
@@ -29,7 +32,7 @@ follow() {
       [ ! -e "$dir/result" ] || stopped=ended # it ended between the two questions
     fi
     now=$(field "$dir/state" phase 2>/dev/null)
-    [ -n "$stopped" ] || [ "$now" != awaiting ] || stopped=awaiting
+    [ -n "$stopped" ] || case $now in awaiting | rebooting) stopped=$now ;; esac
     show_log
     if [ "$now" != "$shown" ]; then
       say "phase=$now"
@@ -43,9 +46,10 @@ follow() {
 
 report() {
   for _file in public previous state result; do
-    [ ! -r "$dir/$_file" ] || sed 's/^/@/' "$dir/$_file"
+    show @ "$dir/$_file"
   done
   [ -e "$dir/result" ] || ! guard_lives || say "alive=1"
+  say "now=$this_boot"
   tail -n "$tail_lines" "$dir/log" 2>/dev/null | sed 's/^/|/'
   say "end=report"
 }
@@ -55,13 +59,17 @@ case $act in
   follow) follow ;;
   answer)
     case $answer in
-      confirm) : >"$dir/confirm" ;;
+      confirm) echo "$this_boot" | put "$dir/confirm" ;;
       revert) echo "$reason" | put "$dir/revert" ;;
+      wait) : >"$dir/wait" ;;
     esac || {
       say "denied=$dir"
       exit 3
     }
-    while ! [ -e "$dir/result" ] && guard_lives && [ "$waited" -lt "$wait_for" ]; do nap; done
+    while ! [ -e "$dir/result" ] && guard_lives && [ "$waited" -lt "$wait_for" ]; do
+      [ "$(field "$dir/state" phase)" != rebooting ] || [ "$answer" != confirm ] || break
+      nap
+    done
     report
     ;;
   report) report ;;

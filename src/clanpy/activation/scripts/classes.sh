@@ -50,7 +50,7 @@ nix_env() {
   if [ "$kind" = home ]; then
     as_account mkdir -p "${profile%/*}" && as_account nix-env "$@"
   else
-    mkdir -p "${profile%/*}" && nix-env "$@"
+    { [ -d "${profile%/*}" ] || mkdir -p "${profile%/*}"; } && nix-env "$@"
   fi
 }
 
@@ -65,14 +65,31 @@ set_profile() { # PATH GENERATION
   fi
 }
 
-boot_entry() { # PATH: make it what the next boot brings. (macOS boots the profile.)
-  [ "$class" != nixos ] || NIXOS_INSTALL_BOOTLOADER=$bootloader "$1/bin/switch-to-configuration" boot
+# Make a path what the next boot brings. (macOS boots the profile.) Where a system brings `apply`, that is how it wants it done; for
+# `test` it is not asked, because whatever the activation ends with, apply ends with 1.
+boot_entry() { # PATH
+  [ "$class" = nixos ] || return 0
+  if [ -x "$1/bin/apply" ]; then
+    set -- "$1/bin/apply" boot --profile "$profile"
+    [ "$bootloader" != 1 ] || set -- "$@" --install-bootloader
+    "$@"
+  else
+    NIXOS_INSTALL_BOOTLOADER=$bootloader "$1/bin/switch-to-configuration" boot
+  fi
+}
+
+# A home whose files are in the way of others says so before it changes anything. Ask it: fails with what it said when that is so.
+nothing_in_the_way() { # PATH
+  _said=$(as_account env DRY_RUN=1 "$1/activate" --driver-version 1 2>&1) && return 0
+  case $_said in *"Activating writeBoundary"* | *"Activating linkGeneration"*) return 0 ;; esac
+  printf '%s\n' "$_said"
+  return 1
 }
 
 # Keep a path from being collected as garbage for as long as the link stays.
 keep_path() { # FOLDER NAME PATH
   if [ "$me" = 0 ]; then
-    mkdir -p "$roots/$1" && ln -sfn "$3" "$roots/$1/$2"
+    { [ -d "$roots/$1" ] || mkdir -p "$roots/$1"; } && ln -sfn "$3" "$roots/$1/$2"
   else # an account asks the daemon, which keeps what a link of the account's points to
     mkdir -p "$roots/$1" && nix-store --realise "$3" --add-root "$roots/$1/$2" --indirect >/dev/null
   fi

@@ -1,13 +1,15 @@
 # What a host is and what it runs: one round trip, nothing changed, no process started that can be done without.
-# Variables: accounts (names, space between), ask_nix (0|1), ask_elevation (0|1)
+# Variables: accounts (names, space between), ask_nix (0|1), ask_elevation (0|1), specialisation (a name, or nothing)
 say "protocol=1"
-uid=$(id -u)
+uid=$(own_number)
 say "uid=$uid"
 say "user=$(id -un)"
-kernel=$(uname -s)
-say "kernel=$kernel"
-say "machine=$(uname -m)"
-say "release=$(uname -r)"
+# shellcheck disable=SC2046 # three words: system, release, machine
+set -- $(uname -srm)
+kernel=$1
+say "kernel=$1"
+say "release=$2"
+say "machine=$3"
 
 class=linux
 [ ! -e "$root/etc/NIXOS" ] || class=nixos
@@ -28,18 +30,18 @@ link running "$root/run/current-system"
 link booted "$root/run/booted-system"
 link profile "$root/nix/var/nix/profiles/system"
 generation generation "$root/nix/var/nix/profiles/system"
+[ -z "$specialisation" ] || link special "$root/nix/var/nix/profiles/system/specialisation/$specialisation"
 say "boot=$this_boot"
 say "clock=$(date +%s)"
 
-free=$(df -Pk "$root/nix/store" 2>/dev/null | tail -n 1)
-# shellcheck disable=SC2086 # the columns of the line are wanted as words
-set -- $free
-[ -z "${4:-}" ] || say "free_kib=$4"
+df -Pk "$root/nix/store" 2>/dev/null | {
+  read -r _ && read -r _ _ _ free _ && say "free_kib=$free"
+}
 
 if nix=$(command -v nix); then
   say "nix=$nix"
   # A nix that lies in the store has its version in its path; to ask it costs 20 ms.
-  store=$(resolve "$nix")
+  store=$(resolve_file "$nix")
   store=${store%/bin/*}
   case $store in
     *-nix-[0-9]*) say "nix_version=${store##*-nix-}" ;;
@@ -68,11 +70,20 @@ fi
 places 0
 system=$vault
 lock_find
-if lock_is_held; then sed 's/^/@lock./' "$locks/lock.$top" 2>/dev/null; fi
+if lock_is_held; then show @lock. "$locks/lock.$top"; fi
 
+failures() { # VAULT: the paths that failed, of each slot, with why
+  _count=0
+  for _bad in "$1"/failed/*/*; do
+    [ -r "$_bad" ] || continue
+    _slot=${_bad%/*}
+    _count=$((_count + 1))
+    show "@bad.${_slot##*/}.$_count." "$_bad"
+  done
+}
 record() { # VAULT: the latest run of each slot (the system, each account's home), whether its guard still works, the way back
   for _back in "$1"/back.*; do
-    [ ! -r "$_back" ] || sed "s/^/@back.${_back##*/back.}./" "$_back"
+    [ ! -r "$_back" ] || show "@back.${_back##*/back.}." "$_back"
   done
   for _latest in "$1"/latest.*; do
     [ -r "$_latest" ] || continue
@@ -82,15 +93,19 @@ record() { # VAULT: the latest run of each slot (the system, each account's home
     [ -d "$_dir" ] || continue
     say "run.$_slot.id=$_run"
     for _file in public previous state result; do
-      [ ! -r "$_dir/$_file" ] || sed "s/^/@run.$_slot./" "$_dir/$_file"
+      show "@run.$_slot." "$_dir/$_file"
     done
     [ ! -e "$_dir/result" ] || continue
-    ! file_lives "$_dir/state" || say "run.$_slot.alive=1"
+    file_lives "$_dir/state" || continue
+    say "run.$_slot.alive=1"
+    # the lock of the controller that started it, which lives as long as its connection
+    file_lives "$locks/back.$(field "$_dir/state" pid)" && say "run.$_slot.watched=1"
   done
 }
 record "$vault"
+failures "$vault"
 places "$uid"
-[ "$vault" = "$system" ] || record "$vault"
+[ "$vault" = "$system" ] || { record "$vault" && failures "$vault"; }
 
 for account in $accounts; do
   home=$(home_of "$account")

@@ -1,19 +1,21 @@
 # The guard: makes a store path live on this host, and puts back what ran before unless it is told in time that all is well.
 # It runs detached from every connection. usage: sh guard go|recover DIR
 #
-#   recorded -> activating -> awaiting -> committing -> finishing        confirmed
-#                    \           \            \
-#                     `-----------`------------`-> rolling_back -> finishing      rolled_back | stuck
+#   recorded -> activating -> awaiting -> committing [-> rebooting -> awaiting] -> finishing        confirmed
+#                    \           \            \                        \
+#                     `-----------`------------`------------------------`-> rolling_back -> finishing      rolled_back | stuck
 #
-# In $dir: spec (what to do), state (how far we are), previous (what ran before), log, result; `confirm` and `revert` are made
-# by the controller. Until `committing` neither profile nor boot entry is touched: a reboot is a way back as well.
-# From spec: id run slot class kind account goal new live generation confirm_within activate_within token keep backup bootloader
+# In $dir: spec (what to do), state (how far we are), previous (what ran before), log, result; `confirm`, `revert` and `wait` (longer)
+# are made by the controller. Until `committing` neither profile nor boot entry is touched: a reboot is a way back as well.
+# From spec: id run slot class kind account goal reboot new live generation confirm_within activate_within token keep backup bootloader
 # person owner controller reason. Times are in hundredths of a second.
 mode=$1
 dir=$2
 # shellcheck source=/dev/null # written by start.sh
 . "$dir/spec"
-me=$(id -u)
+me=$(own_number)
+born $$
+mine=$born
 places "$me"
 # sudo on macOS keeps the caller's HOME, which Nix as root must not use; nix-darwin's own command sets both of these.
 [ "$me" != 0 ] || HOME=$(home_of root)
@@ -28,54 +30,8 @@ home='' profile=$root/nix/var/nix/profiles/system
 step() { # PHASE
   [ "$phase" = "$1" ] || echo "clanpy: $1"
   phase=$1
-  printf '%s\n' "phase=$phase" "pid=$$" "started=$(started $$)" "boot=$this_boot" "child=$child" \
+  printf '%s\n' "phase=$phase" "pid=$$" "started=$mine" "boot=$this_boot" "child=$child" \
     "child_started=${child:+$(started "$child")}" "outcome=$outcome" "reason=$why" "code=$code" | put "$dir/state"
-}
-
-# ---- an activation with a limit ----
-
-own_group() { # COMMAND...: in a process group of its own, so that it can be ended with everything it started
-  trap - HUP
-  if has setsid; then
-    exec setsid "$@"
-  elif has perl; then
-    exec perl -e 'setpgrp(0, 0); exec @ARGV' "$@"
-  else
-    exec "$@"
-  fi
-}
-
-end_group() { # PID
-  kill -TERM "-$1" 2>/dev/null || kill -TERM "$1" 2>/dev/null
-  waited=0 grace=$activate_within
-  [ "$grace" -le 500 ] || grace=500
-  while kill -0 "-$1" 2>/dev/null && [ "$waited" -lt "$grace" ]; do nap; done
-  kill -KILL "-$1" 2>/dev/null || kill -KILL "$1" 2>/dev/null
-}
-
-activate_in_time() { # PATH: 124 when it took too long and was ended
-  rm -f "$dir/late"
-  [ ! -x "$previous/sw/bin/sh" ] || sh=$previous/sw/bin/sh # the new system may have brought another /bin/sh, or none
-  own_group "$sh" "$dir/guard" activate "$dir" "$1" &
-  child=$!
-  step "$phase"
-  (
-    waited=0
-    while [ "$waited" -lt "$activate_within" ]; do
-      kill -0 $$ 2>/dev/null || exit # the guard was killed: nobody waits for our word, and the number may be another's soon
-      nap
-    done
-    : >"$dir/late"
-    end_group "$child"
-  ) &
-  watch=$!
-  wait "$child"
-  code=$?
-  [ -e "$dir/late" ] || kill "$watch" 2>/dev/null
-  wait "$watch" 2>/dev/null
-  child=
-  [ ! -e "$dir/late" ] || code=124
-  return "$code"
 }
 
 # ---- the way ----
@@ -84,6 +40,8 @@ finish() { # OUTCOME REASON
   outcome=$1 why=$2
   rm -f "$dir/reserve"
   step finishing
+  remember_failure "$outcome"
+  no_rescue_after_boot
   guard_unlock
   forget_old
   printf '%s\n' "outcome=$outcome" "reason=$why" "code=$code" "running=$(running)" "finished=$(date +%s)" | put "$dir/result"
@@ -116,7 +74,7 @@ record() {
   [ -z "$previous_profile" ] || keep_path "$id" profile "$previous_profile" || return
   printf '%s\n' "previous=$previous" "previous_profile=$previous_profile" "previous_generation=$previous_generation" |
     put "$dir/previous" || return
-  dd if=/dev/zero of="$dir/reserve" bs=1024 count=64 2>/dev/null # room to write the end of the story on a disk that is full
+  printf '%065536d' 0 >"$dir/reserve" # room to write the end of the story on a disk that is full
 }
 
 await() { # until the controller says yes (0) or no, or says nothing in time
@@ -128,7 +86,9 @@ await() { # until the controller says yes (0) or no, or says nothing in time
       why=$(cat "$dir/revert")
       return 1
     fi
-    [ ! -e "$dir/confirm" ] || return 0
+    # after a reboot, what was said before it does not count
+    [ ! -e "$dir/confirm" ] || { [ -e "$dir/rebooted" ] && [ "$(cat "$dir/confirm")" != "$this_boot" ]; } || return 0
+    [ ! -e "$dir/wait" ] || { rm -f "$dir/wait" && waited=0; } # the controller is there, and is not done looking
     if [ "$waited" -ge "$confirm_within" ]; then
       why=not_confirmed
       return 1
@@ -143,6 +103,11 @@ commit() {
     set_profile "$new" "$generation" || roll_back commit_failed
     boot_entry "$new" || roll_back commit_failed
   fi
+  [ "$reboot" != 1 ] || [ -e "$dir/rebooted" ] || reboot_now rebooting || roll_back no_reboot
+  keep
+}
+
+keep() {
   if [ -n "$previous" ] && [ "$previous" != "$(resolve "$live")" ]; then # where an operator's "back" leads from now on
     keep_path .back "$slot" "$previous" && put "$vault/back.$slot" <"$dir/previous"
   fi
@@ -159,12 +124,17 @@ roll_back() { # REASON
     set_profile "$previous_profile" "$previous_generation" || ok=0
     boot_entry "$previous_profile" || ok=0
   fi
+  # What came by a reboot goes by a reboot: once.
+  if [ -e "$dir/rebooted" ] && [ "$(running)" != "$previous" ] && mkdir "$dir/back" 2>/dev/null; then
+    reboot_now rolling_back
+  fi
   # After a reboot there is nothing to undo, unless the boot brought the new system.
-  if [ "$goal" != boot ] && { [ -z "$rebooted" ] || [ "$(running)" = "$(resolve "$live")" ]; }; then
-    activate_in_time "$previous"
+  if { [ "$goal" != boot ] || [ -e "$dir/rebooted" ]; } && { [ -z "$rebooted" ] || [ "$(running)" = "$(resolve "$live")" ]; }; then
+    in_time activate "$previous"
     case $? in 0 | 4) ;; *) ok=0 ;; esac
   fi
-  [ "$kind" = home ] || [ "$(running)" = "$previous" ] || ok=0
+  # after a reboot it is the profile that runs, whatever had been tried out on top of it
+  [ "$kind" = home ] || [ "$(running)" = "$previous" ] || [ "${rebooted:+$(running)}" = "$previous_profile" ] || ok=0
   echo "clanpy: going back gave ${code:-nothing to do}"
   code=$first
   if [ "$ok" = 1 ]; then finish rolled_back "$why"; else finish stuck "$why"; fi
@@ -182,17 +152,27 @@ go() {
   echo "$id" | put "$vault/latest.$slot" || finish failed not_recorded
   record || finish failed not_recorded
   step recorded || finish failed not_recorded
+  rescue_after_boot
   [ "$goal" != boot ] || commit
+  [ "$kind" = system ] || in_time check "$live" || finish failed in_the_way
   step activating || finish failed not_recorded
-  activate_in_time "$live"
+  in_time activate "$live"
   case $class.$code in
     nixos.11 | nixos.100) # said before anything is touched: another switch is under way; only a reboot can bring this one
+      [ "$code.$reboot" != 100.1 ] || { echo "goal='boot'" >>"$dir/spec" && goal=boot && commit; }
       [ "$(running)" != "$previous" ] || finish failed activation_refused ;;
   esac
   [ "$code" = 0 ] || roll_back activation_failed
   [ "$kind" = home ] || [ "$(running)" = "$(resolve "$live")" ] || roll_back not_running
   await || roll_back "$why"
   commit
+}
+
+after_reboot() { # that belongs to the way
+  [ -e "$dir/rebooted" ] || reboot_now rebooting || roll_back no_reboot # killed before it could
+  case $(running) in "$(resolve "$new")" | "$(resolve "$live")") ;; *) roll_back not_booted ;; esac
+  await || roll_back "$why"
+  keep
 }
 
 # Bring a run whose guard was killed, or whose host was rebooted, to one of its ends.
@@ -202,7 +182,7 @@ recover() {
   if [ -e "$dir/state" ]; then
     was=$(field "$dir/state" phase)
     outcome=$(field "$dir/state" outcome) why=$(field "$dir/state" reason) code=$(field "$dir/state" code)
-    [ "$(field "$dir/state" boot)" = "$this_boot" ] || rebooted=1
+    [ "$(field "$dir/state" boot)" = "$this_boot" ] && [ ! -e "$dir/rebooted" ] || rebooted=1
     left=$(field "$dir/state" child)
     ! alive "$left" "$(field "$dir/state" child_started)" "$(field "$dir/state" boot)" || end_group "$left"
   fi
@@ -215,7 +195,11 @@ recover() {
   guard_lock || exit
   [ -n "$why" ] || [ "$was" = finishing ] || why=${rebooted:+rebooted}
   [ -n "$why" ] || [ "$was" = finishing ] || why=interrupted
-  case $was in activating | awaiting) was=rolling_back ;; esac # nobody is asked any more
+  [ "$was.$rebooted" != rebooting.1 ] || : >"$dir/rebooted"
+  case $was in
+    activating) was=rolling_back ;; # nobody is asked any more
+    awaiting) [ -e "$dir/rebooted" ] || was=rolling_back ;;
+  esac
   phase=$was
   step "$was"
   : >"$dir/alive"
@@ -223,14 +207,21 @@ recover() {
     starting | recorded) finish failed "$why" ;;
     finishing) finish "$outcome" "$why" ;;
     committing) [ "$goal" = boot ] || [ "$(running)" = "$(resolve "$live")" ] && commit ;;
+    rebooting | awaiting) after_reboot ;;
   esac
   roll_back "$why"
 }
 
-if [ "$mode" = activate ]; then
-  activate "$3"
-  exit
-fi
+case $mode in
+  activate)
+    activate "$3"
+    exit
+    ;;
+  check)
+    nothing_in_the_way "$3"
+    exit
+    ;;
+esac
 exec </dev/null >>"$dir/log" 2>&1
 trap '' HUP
 phase='' outcome='' why='' code='' child='' rebooted='' previous='' previous_profile='' previous_generation=''

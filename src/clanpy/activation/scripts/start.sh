@@ -1,28 +1,32 @@
 # Start a guard, detached from this connection and from everything that belongs to it.
 # Variables: id mode(go|recover); functions that print the files: spec_text public_text guard_text
-places "$(id -u)"
+places "$(own_number)"
 dir=$vault/runs/$id
 fail() { # WORD: why there is no guard
   say "refused=$1"
   exit 1
 }
-mkdir -p "$vault/runs" || fail unwritable
+[ -d "$vault/runs" ] || mkdir -p "$vault/runs" || fail unwritable
 if [ "$mode" = go ]; then
   mkdir "$dir" 2>/dev/null || fail exists
   { public_text && echo "since=$(date +%s)"; } | put "$dir/public" || fail unwritable
 elif ! [ -d "$dir" ]; then
   fail unknown
 fi
+if [ "$mode" = recover ] && file_lives "$dir/state"; then # somebody was faster: the host itself, after a reboot
+  say "started=$id"
+  exit
+fi
 { # For a run that is recovered, what is said now comes after what was said then.
   [ "$mode" = go ] || cat "$dir/spec"
   spec_text
 } | put "$dir/spec" || fail unwritable
-guard_text | put "$dir/guard" || fail unwritable
-rm -f "$dir/alive"
+guard_text >"$dir/guard.part" && mv -f "$dir/guard.part" "$dir/guard" || fail unwritable
+[ ! -e "$dir/alive" ] || rm -f "$dir/alive"
 (umask 077 && : >>"$dir/log") || fail unwritable
 
 under_systemd() {
-  [ -d "$root/run/systemd/system" ] && [ "$(id -u)" = 0 ] && has systemd-run || return 1
+  [ -d "$root/run/systemd/system" ] && [ "$(own_number)" = 0 ] && has systemd-run || return 1
   systemd-run --unit="clanpy-$id" --description="clanpy activation $id" --collect --quiet --no-ask-password \
     --property=OOMScoreAdjust=-900 "$sh" "$dir/guard" "$mode" "$dir" </dev/null >>"$dir/log" 2>&1 && say "under=systemd"
 }
