@@ -22,6 +22,7 @@ from clanpy.generators.kinds.overlays import mycelium_address, onion_of, yggdras
 from clanpy.secrets import Secret
 from clanpy.services.generator import (
     BasicAuth,
+    BorgKeys,
     Generator,
     Kind,
     MyceliumKey,
@@ -35,7 +36,7 @@ from clanpy.vars import Inputs
 from support.vault import NOON
 
 
-KINDS: list[Kind] = [TorOnion(), YggdrasilKey(), MyceliumKey(), SyncthingIdentity(), BasicAuth(user="loki")]
+KINDS: list[Kind] = [TorOnion(), YggdrasilKey(), MyceliumKey(), SyncthingIdentity(), BorgKeys(), BasicAuth(user="loki")]
 
 
 def needs(program: str) -> pytest.MarkDecorator:

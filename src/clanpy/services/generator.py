@@ -301,15 +301,28 @@ class MyceliumKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncthingIdentity:
-    """What makes a device of Syncthing: key and certificate, the key of its own interface, and the id that others know it by."""
+    """What makes a device of Syncthing: its key and certificate, and the id that others know it by."""
 
     file: str = "key"
     certificate_file: str = "cert"
-    api_file: str = "api"
     id_file: str = "id"
 
     def files(self) -> Mapping[str, VarFile]:
-        return {self.file: SECRET, self.certificate_file: SECRET, self.api_file: SECRET, self.id_file: PUBLIC}
+        return {self.file: SECRET, self.certificate_file: SECRET, self.id_file: PUBLIC}
+
+    def dependencies(self) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorgKeys:
+    """What a client of borg needs: a key for ssh to its servers, and the key of its repositories."""
+
+    file: str = "borgbackup.ssh"
+    repository_file: str = "borgbackup.repokey"
+
+    def files(self) -> Mapping[str, VarFile]:
+        return {self.file: SECRET, f"{self.file}.pub": PUBLIC, self.repository_file: SECRET}
 
     def dependencies(self) -> tuple[str, ...]:
         return ()
@@ -346,6 +359,7 @@ Kind = (
     | YggdrasilKey
     | MyceliumKey
     | SyncthingIdentity
+    | BorgKeys
     | BasicAuth
 )
 

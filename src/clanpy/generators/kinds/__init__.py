@@ -34,6 +34,7 @@ _MAKERS: dict[type, Callable[[Any, Inputs], Outputs]] = {
     declared.YggdrasilKey: overlays.yggdrasil_key,
     declared.MyceliumKey: overlays.mycelium_key,
     declared.SyncthingIdentity: syncthing.identity,
+    declared.BorgKeys: keys.borg_keys,
     declared.BasicAuth: words.basic_auth,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from clanpy.secrets import Secret, age
+from clanpy.services import generator as declared
 
 
 if TYPE_CHECKING:
     from clanpy.generators.inputs import Inputs, Outputs
-    from clanpy.services.generator import AgeKey, SshKey, WireGuardKey
+    from clanpy.services.generator import AgeKey, BorgKeys, SshKey, WireGuardKey
 
 _RSA_EXPONENT = 65537
 
@@ -28,6 +30,11 @@ def ssh_key(kind: SshKey, inputs: Inputs) -> Outputs:
     public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     comment = f" {kind.comment}" if kind.comment else ""
     return {kind.private: Secret(private), f"{kind.private}.pub": Secret(public + f"{comment}\n".encode())}
+
+
+def borg_keys(kind: BorgKeys, inputs: Inputs) -> Outputs:
+    pair = ssh_key(declared.SshKey(file=kind.file, comment=f"borg@{inputs.machine or 'fleet'}"), inputs)
+    return {**pair, kind.repository_file: Secret(secrets.token_urlsafe(32))}
 
 
 def age_key(kind: AgeKey, inputs: Inputs) -> Outputs:

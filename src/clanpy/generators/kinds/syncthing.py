@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from base64 import b32encode
 from datetime import timedelta
 from hashlib import sha256
@@ -33,7 +32,6 @@ def identity(kind: SyncthingIdentity, inputs: Inputs) -> Outputs:
     return {
         kind.file: Secret(key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())),
         kind.certificate_file: Secret(certificate.public_bytes(Encoding.PEM)),
-        kind.api_file: Secret(secrets.token_urlsafe(24)),
         kind.id_file: Secret(device_id(certificate.public_bytes(Encoding.DER))),
     }
 
