@@ -24,6 +24,9 @@ from clanpy.inventory.translate import shown
 __all__ = ["Loaded", "load", "load_all", "place_text", "shown"]
 
 
+_PENDING = ".clanpy-pending"  # as `clanpy.secrets.transaction` calls it, which is not imported for this
+
+
 class Loaded(NamedTuple):
     """A fleet as far as it could be understood, and everything that is wrong with it."""
 
@@ -49,6 +52,8 @@ def load(root: Path) -> Fleet:
 def load_all(root: Path) -> Loaded:
     """Load the fleet in a folder, going on after errors as far as there is something to go on with."""
     root = root.absolute()
+    if (root / _PENDING).exists():
+        _settle(root)
     errors: list[ClanpyError] = []
     sources = read_sources(root, errors)
     is_whole = not errors  # what stands in a file that could not be read would all be unknown
@@ -62,6 +67,13 @@ def load_all(root: Path) -> Loaded:
     if evaluated.is_whole:
         errors.extend(check_references(fleet, evaluated.config, evaluated.spoiled))
     return Loaded(fleet, tuple({str(error): error for error in errors}.values()))  # folders are walked more than once
+
+
+def _settle(root: Path) -> None:
+    """Complete what an interrupted edit had decided: nobody sees half of it."""
+    from clanpy.secrets.transaction import Tree  # noqa: PLC0415 - only after a crash
+
+    Tree(root).settle()
 
 
 def _bad_names(evaluated: Evaluated, places: Places) -> Iterator[ClanpyError]:

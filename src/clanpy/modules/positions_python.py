@@ -52,6 +52,22 @@ def locate_python(file: str, line: int, steps: Steps, value: Any) -> tuple[int, 
                 fitting, key=lambda e: (not _has_value(e.value, value), _extra(e.steps, length), abs(e.line - line))
             )
             return best.line, best.column
+    return _within(entries, line, steps, value)
+
+
+def _within(entries: list[Entry], line: int, steps: Steps, value: Any) -> tuple[int, int] | None:
+    """A path of which the file writes only the end: what is above it is computed, or given by whoever uses the module."""
+    for start in range(1, len(steps)):
+        wanted = steps[start:]
+        fitting = [
+            (not same_value, abs(e.line - line), e)
+            for e in entries
+            if e.steps[-len(wanted) :] == wanted
+            and ((same_value := _has_value(e.value, value)) or not _extra(e.steps, len(wanted)))
+        ]
+        if fitting:
+            best = min(fitting, key=lambda found: found[:2])[2]
+            return best.line, best.column
     return None
 
 

@@ -59,7 +59,7 @@ def create(root: Path, machine: NewMachine) -> Plan:
         return plan
     text = _CONFIGURATION.format(name=machine.name).encode()
     path = PurePosixPath("machines", machine.name, "configuration.nix")
-    return Plan(root=root, files=(*plan.files, File(path=path, before=None, after=text)))
+    return Plan(root=root, files=(*plan.files, File(path=path, real=path, before=None, after=text)))
 
 
 def rename(root: Path, old: str, new: str) -> Plan:
@@ -83,7 +83,7 @@ def rename(root: Path, old: str, new: str) -> Plan:
         raise NameTakenError(f"'{taken}' is there already", place=Place(str(taken)), hint="move it out of the way")
     files = tuple(_edited(root, sources, lambda raw, prefix: renamed(raw, prefix, old, new)))
     files = tuple(_below(file, old, new) for file in files)
-    paths = {file.path for file in files}
+    paths = {file.real for file in files}
     return Plan(
         root=root,
         files=files,
@@ -141,18 +141,19 @@ def _edited(root: Path, sources: list[TomlSource], change: Callable[[bytes, tupl
     for source in sources:
         raw = read_file(root, source.name)
         after = change(raw, source.source.prefix)
-        path = real_path(root, source.name)
-        if after != raw and path not in seen:
-            seen.add(path)
-            yield File(path=path, before=raw, after=after)
+        real = real_path(root, source.name)
+        if after != raw and real not in seen:
+            seen.add(real)
+            yield File(path=PurePosixPath(source.name), real=real, before=raw, after=after)
 
 
 def _below(file: File, old: str, new: str) -> File:
     """A file that changes and is in the machine's folder has its new path."""
     own = PurePosixPath("machines", old)
-    if own not in file.path.parents:
+    if own not in file.real.parents:
         return file
-    return File(path=PurePosixPath("machines", new) / file.path.relative_to(own), before=None, after=file.after)
+    path = PurePosixPath("machines", new) / file.real.relative_to(own)
+    return File(path=path, real=path, before=None, after=file.after)
 
 
 def _mentions(root: Path, name: str, changed: Mapping[str, bytes], gone: tuple[PurePosixPath, ...]) -> Iterator[str]:

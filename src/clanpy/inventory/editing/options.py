@@ -38,7 +38,7 @@ def path_of(text: str) -> Path_:
         parts = tuple(parse_path(text))
     except ValueError as error:
         raise UsageError(str(error), hint='a path is written as in TOML: machines."a.b".tags') from None
-    if not parts or "" in parts:
+    if not parts or "" in parts or text.endswith("."):
         raise UsageError(f"'{text}' is no path", hint="a path is written as in TOML: machines.web.tags")
     return normal(parts)
 

@@ -22,9 +22,10 @@ _MODE_BITS = 0o777
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file of text that changes. `before` is None when it is new. `path` is where it really is, links followed."""
+    """A file of text that changes. `before` is None when it is new. `real` is where it is, links followed."""
 
     path: PurePosixPath
+    real: PurePosixPath
     before: bytes | None
     after: bytes
 
@@ -131,23 +132,23 @@ class Editor:
         return plan
 
     def _write(self, plan: Plan, transaction: Transaction) -> None:
-        outside = [file for file in plan.files if file.path.is_absolute()]
+        outside = [file.real for file in plan.files if file.real.is_absolute()]
         if outside and (len(plan.files) > 1 or plan.moved or plan.removed):
             raise NotEditableError(
-                f"{outside[0].path} is not in the fleet's folder, so that it can't be changed together with other files",
+                f"{outside[0]} is not in the fleet's folder, so that it can't be changed together with other files",
                 hint="copy it into the fleet, where now there is a link to it",
             )
         for file in plan.files:
             _check_unchanged(self.root, file)
         if outside:
-            _replace(Path(outside[0].path), outside[0].after)
+            _replace(Path(outside[0]), plan.files[0].after)
             return
         for path in plan.removed:
             transaction.remove(path)
         for moved in plan.moved:
             _move(self.root, moved, transaction)
         for file in plan.files:
-            transaction.write(file.path, file.after, mode=_mode(self.root / file.path))
+            transaction.write(file.real, file.after, mode=_mode(self.root / file.real))
         transaction.commit()
 
 

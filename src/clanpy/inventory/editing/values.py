@@ -133,7 +133,9 @@ def unset_value(root: Path, path: Path_, *, file: str | None = None) -> Plan:
 
 
 def _plan(root: Path, file: str, before: bytes, after: bytes) -> Plan:
-    return Plan(root=root, files=(File(path=real_path(root, file), before=before, after=after),))
+    return Plan(
+        root=root, files=(File(path=PurePosixPath(file), real=real_path(root, file), before=before, after=after),)
+    )
 
 
 def _target(root: Path, sources: Sequence[TomlSource], path: Path_, file: str | None) -> TomlSource:
