@@ -17,8 +17,10 @@ from clanpy.activation.wire import read
 
 TEXTS = {
     "facts": ("locking", "facts"),
+    "doctor": ("locking", "facts", "doctor"),
     "lock": ("locking", "lock"),
-    "guard": ("locking", "classes", "limit", "reboot", "guard"),
+    "guard": ("locking", "classes", "limit", "reboot", "secrets", "guard"),
+    "deliver": ("secrets", "deliver"),
     "start": ("start",),
     "attach": ("attach",),
     "generations": ("generations",),

@@ -67,8 +67,9 @@ class StoreServer:
         data = await asyncio.to_thread(nar, folder)
         digest = hashlib.sha256(data).digest()
         if info.nar_hash not in nix_hashes(digest):
-            hint = f"nix-store --repair-path {info.path}" if str(folder) == info.path else "run the command again"
-            raise CopyError(f"{folder} is not what it was", hint=hint)
+            if str(folder) != info.path:
+                raise CopyError(f"{folder} was changed while it was read", hint="run the command again")
+            raise CopyError(f"{info.path} is not as it was built", hint=f"nix-store --repair-path {info.path}")
         self._send(*_described(info, digest, len(data)), data)
         await self._taken(info)
 
