@@ -169,7 +169,7 @@ def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_machines_complete_from_the_inventory_and_the_folders(fleet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(fleet / "machines")
-    assert complete.complete_machines("") == ["cinnabar", "galena", "stibnite"]
+    assert [m for m in complete.complete_machines("") if ":" not in m] == ["cinnabar", "galena", "stibnite"]
     assert complete.complete_machines("c") == ["cinnabar"]
 
 

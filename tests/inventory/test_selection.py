@@ -92,7 +92,7 @@ def test_several_selections_are_a_union() -> None:
         ("tag:a and or b", "a selection is missing behind 'and'", 10, None),
         ("a, , b", "a selection is missing behind ','", 3, None),
         ("or a", "a selection is missing before 'or'", 0, None),
-        ("not", "'not' alone selects nothing", 0, "in quotes"),
+        ("not", "'not' alone selects nothing", None, "in quotes"),
         ("(a or b", "a parenthesis is not closed", 0, None),
         ("a or b)", "a parenthesis is closed that was not opened", 6, None),
         ("()", "a selection is missing behind '('", 1, None),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clanpy.cli.program import run
 from clanpy.errors import ClanpyError, NothingMatchedError, UsageError
 from clanpy.inventory import load
 from clanpy.inventory.errors import SelectionError
@@ -132,6 +133,15 @@ def test_standard_input_is_read_only_for_a_dash_and_holds_names_only(monkeypatch
         ("there is no machine 'galnea', which standard input names", "did you mean 'galena'?"),
         ("there is no machine 'tag:gpu', which standard input names", None),
     ]
+
+
+def test_a_selection_that_begins_with_a_dash_is_no_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, expected in ((["-"], "galena\nstibnite\n"), (["- and class:nixos", "argentum"], "argentum\ngalena\n")):
+        monkeypatch.setattr("sys.stdin", io.StringIO("galena\nstibnite\n"))
+        assert run(["machines", "list", *words, "--format", "{name}", "--fleet", str(REFERENCE)]) == 0
+        assert capsys.readouterr().out == expected
 
 
 def test_each_selection_has_to_select_something() -> None:

@@ -5,19 +5,64 @@ The fleet is not loaded for this: names are taken from the TOML files as they st
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 
 COMPUTED_TAGS = ("all", "darwin", "nixos")
+CLASSES = ("darwin", "nixos")
+_BEGUN = re.compile(r"""(?P<before>(?:.*[\s(,])?)(?P<word>[^\s(,]*)""", re.DOTALL)
 
 
 def complete_machines(incomplete: str) -> list[str]:
-    """Names of machines that begin like this."""
-    return _beginning(incomplete, set(_machines()))
+    """Selections of machines that begin like this: the last word of one is completed, a name or what stands behind `tag:`."""
+    begun = _BEGUN.fullmatch(incomplete)
+    if begun is None:
+        return []
+    before, word = begun["before"], begun["word"]
+    kind, colon, value = word.partition(":")
+    found = _of_kind(kind, value) if colon else _words(word, is_inside=bool(before.strip(" (")))
+    return [f"{before}{item}" for item in found]
+
+
+def begun_with_colon(words: list[str], current: int) -> tuple[list[str], int, str]:
+    """The words of a line that bash has split at each colon, as they were typed, and which of them is being completed.
+
+    Last comes what bash has already got of this word, up to its last colon: what is offered has to be without it.
+    """
+    glued: list[str] = []
+    is_open = False
+    for word in words[: current + 1]:
+        is_colon = set(word) == {":"}
+        if glued and (is_open or is_colon):
+            glued[-1] += word
+        else:
+            glued.append(word)
+        is_open = is_colon
+    last = words[current] if current < len(words) else ""
+    typed = glued[-1][: glued[-1].rindex(":") + 1] if glued and glued[-1] != last else ""
+    return glued, len(glued) - 1, typed
+
+
+@contextmanager
+def cut(typed: str) -> Iterator[None]:
+    """Take a text from the beginning of each line that is printed."""
+    if not typed:
+        yield
+        return
+    stdout = sys.stdout
+    with redirect_stdout(io.StringIO()) as said:
+        try:
+            yield
+        finally:
+            stdout.writelines(line.removeprefix(typed) for line in said.getvalue().splitlines(keepends=True))
 
 
 def complete_tags(incomplete: str) -> list[str]:
@@ -32,6 +77,24 @@ def complete_runs(incomplete: str) -> list[str]:
 
     ids = {path.parent.name for path in state_home().glob("*/runs/*/events.jsonl")}
     return sorted((run for run in ids if run.startswith(incomplete)), reverse=True)
+
+
+def _words(word: str, *, is_inside: bool) -> list[str]:
+    """Names; what else a selection can go on with, when no name begins so. What can only be a kind goes on to its values."""
+    machines = set(_machines())
+    if not machines:
+        return []
+    named = _beginning(word, machines) if word else []
+    if named:
+        return named
+    more = {f"{kind}:" for kind in _KINDS} | ({"and", "or", "not"} if is_inside else {"not"} if word else set())
+    found = _beginning(word, machines | more)
+    return _of_kind(found[0][:-1], "") if len(found) == 1 and found[0].endswith(":") else found
+
+
+def _of_kind(kind: str, value: str) -> list[str]:
+    known = _KINDS.get(kind)
+    return [f"{kind}:{name}" for name in _beginning(value, set(known()))] if known is not None else []
 
 
 def _beginning(incomplete: str, names: set[str]) -> list[str]:
@@ -50,11 +113,58 @@ def _machines() -> Iterator[str]:
 def _tags() -> Iterator[str]:
     yield from COMPUTED_TAGS
     for document in _documents(_root()):
-        inventory = _table(document, "inventory") or document
-        yield from _table(inventory, "tags")
-        for machine in _table(inventory, "machines").values():
-            if isinstance(machine, dict):
-                yield from (tag for tag in machine.get("tags", ()) if isinstance(tag, str))
+        yield from _table(_inventory(document), "tags")
+    for machine in _entries("machines"):
+        yield from _texts(machine.get("tags"))
+
+
+def _field(name: str) -> Iterator[str]:
+    for machine in _entries("machines"):
+        yield from _texts([machine.get(name)])
+
+
+def _users() -> Iterator[str]:
+    for document in _documents(_root()):
+        yield from _table(_inventory(document), "users")
+    for user in _entries("users"):
+        yield from _texts(user.get("aliases"))
+
+
+def _instances() -> Iterator[str]:
+    for document in _documents(_root()):
+        yield from _table(_inventory(document), "instances")
+
+
+def _roles() -> Iterator[str]:
+    for document in _documents(_root()):
+        instances = _table(_inventory(document), "instances")
+        for instance in instances:
+            for role in _table(_table(instances, instance), "roles"):
+                yield from (role, f"{instance}/{role}")
+
+
+_KINDS: Mapping[str, Callable[[], Iterator[str]]] = {
+    "tag": _tags,
+    "class": lambda: iter(CLASSES),
+    "system": lambda: _field("system"),
+    "type": lambda: _field("type"),
+    "user": _users,
+    "instance": _instances,
+    "role": _roles,
+}
+
+
+def _inventory(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    return _table(document, "inventory") or document
+
+
+def _entries(name: str) -> Iterator[Mapping[str, Any]]:
+    for document in _documents(_root()):
+        yield from (entry for entry in _table(_inventory(document), name).values() if isinstance(entry, dict))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    yield from (text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 def _documents(root: Path | None) -> Iterator[Mapping[str, Any]]:

@@ -64,6 +64,7 @@ class Settings:
     colour: Colour = Colour.AUTO
     debug: bool = False
     verbosity: int = 0
+    target_hosts: tuple[str, ...] = ()
     after_dashes: tuple[str, ...] = ()
 
 
@@ -79,7 +80,11 @@ Format = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help="Machines, or globs (default: all)", autocompletion=complete_machines, show_default=False),
+    typer.Argument(
+        help="Selections of machines: names, globs, tag:cloud, 'tag:cloud and not web-*', - (default: all)",
+        autocompletion=complete_machines,
+        show_default=False,
+    ),
 ]
 Name = Annotated[str, typer.Argument(help="Machine", autocompletion=complete_machines, show_default=False)]
 Tags = Annotated[

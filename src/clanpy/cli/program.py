@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import typer
 
 from clanpy import __version__
+from clanpy.cli.complete import begun_with_colon, cut
 from clanpy.cli.context import DEFAULT_LAB, Colour, ProgressMode, Settings
 from clanpy.cli.lazy import Lazy, LazyGroup
 from clanpy.errors import ClanpyError, ExitCode
@@ -25,9 +26,13 @@ COMMANDS: Mapping[str, Lazy] = {
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
     "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
     "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
+    "services": Lazy("clanpy.cli.services:app", "Show the services there are, and begin new ones"),
+    "networks": Lazy("clanpy.cli.networks:app", "Show over which networks machines are reached"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
     "modules": Lazy("clanpy.cli.modules:app", "Show aspects: who writes them, who imports them"),
+    "doctor": Lazy("clanpy.cli.doctor:app", "Say whether machines can be deployed to"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
+    "generate": Lazy("clanpy.cli.generate:app", "Write the fleet as a plain flake, for use without clanpy"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
     "lab": Lazy("clanpy.cli.lab:app", "Start and stop disposable hosts on this computer"),
     "explain": Lazy("clanpy.cli.explain:app", "Say what an error code means"),
@@ -38,6 +43,7 @@ COMMANDS: Mapping[str, Lazy] = {
 GLOBAL_OPTIONS: Mapping[str, bool] = {
     "--fleet": True,
     "--lab": False,
+    "--target-host": True,
     "--progress": True,
     "--color": True,
     "--debug": False,
@@ -83,6 +89,14 @@ def _options(
         str | None,
         typer.Option(help="Work on the lab's hosts (--lab, or --lab=NAME)", envvar="CLANPY_LAB", metavar="[NAME]"),
     ] = None,
+    target_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where a machine is reached now (NAME= can be left out for a command on one machine; repeatable)",
+            metavar="[NAME=]TARGET",
+            show_default=False,
+        ),
+    ] = None,
     progress: Annotated[
         ProgressMode, typer.Option(help="How a run is shown while it goes on", envvar="CLANPY_PROGRESS")
     ] = ProgressMode.AUTO,
@@ -110,6 +124,7 @@ def _options(
         colour=color,
         debug=debug,
         verbosity=verbose,
+        target_hosts=tuple(target_host or ()),
         after_dashes=ctx.obj if isinstance(ctx.obj, tuple) else (),
     )
 
@@ -132,8 +147,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    if "_CLANPY_COMPLETE" in os.environ:
-        _enable_completion()
+    return _complete(words) if "_CLANPY_COMPLETE" in os.environ else _command(words)
+
+
+def _command(words: list[str]) -> int:
     try:
         command = typer.main.get_command(app)
         result = command.main(args=words, prog_name="clanpy", standalone_mode=False, obj=_after_dashes(words))
@@ -156,7 +173,7 @@ def hoisted(words: Sequence[str]) -> list[str]:
         word = queue.pop(0)
         name, is_joined, _ = word.partition("=")
         if name not in GLOBAL_OPTIONS:
-            rest.append(word)
+            rest.append(f"({word})" if word.startswith("- ") else word)  # a selection of names on stdin, and no option
         elif name == "--lab":
             front.append(word if is_joined else "--lab=1")
         else:
@@ -189,6 +206,18 @@ def _failed(error: Exception, words: Sequence[str]) -> int:
 def _is_usage(error: Any) -> bool:
     """Whether typer itself complains. Its exceptions have no public name that all its versions share."""
     return hasattr(error, "format_message") and hasattr(error, "exit_code")
+
+
+def _complete(words: list[str]) -> int:
+    """Answer a shell that asks what a line can go on with."""
+    typed = ""
+    if "\n" in os.environ.get("COMP_WORDS", ""):  # as bash gives them, which splits at colons
+        given, place = os.environ["COMP_WORDS"].split("\n"), int(os.environ["COMP_CWORD"])
+        glued, current, typed = begun_with_colon(given, place)
+        os.environ.update(COMP_WORDS="\n".join(glued), COMP_CWORD=str(current))
+    _enable_completion()
+    with cut(typed):
+        return _command(words)
 
 
 def _enable_completion() -> None:

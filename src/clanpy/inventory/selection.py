@@ -284,7 +284,7 @@ class _Parser:
         """A keyword as a whole selection: the shell has split one that was not quoted."""
         word = self._token.text
         hint = f"""put a whole selection in quotes: 'tag:a {"and not" if word == "not" else word} tag:b'; a machine of this name is '"{word}"'"""
-        return self._error(f"'{word}' alone selects nothing", self._token.at, hint)
+        return SelectionError(f"'{word}' alone selects nothing", hint=hint)
 
     def _missing(self) -> SelectionError:
         token = self._token
