@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
+from clanpy.cli.ways import RealWays
 from clanpy.deployment.making import HERE, THERE
 from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
 from clanpy.journal import Journal
@@ -24,7 +25,7 @@ from clanpy.ssh import HostKeyCheck, Target, parse_target
 
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from clanpy.inventory.model import Fleet, Machine
     from clanpy.lab import LabEnvironment
@@ -59,7 +60,11 @@ def open_site(
     fleet = open_fleet(ctx)
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
-    ways = _real(fleet, machines, check) if environment is None else _rehearsal(environment, machines, check)
+    ways: Mapping[str, tuple[Target, ...]]
+    if environment is None:
+        ways = RealWays(fleet, fleet.root / KNOWN_HOSTS, check, settings(ctx).target_hosts)
+    else:
+        ways = _rehearsal(environment, machines, check)
     journal = Journal.of(fleet.root, fleet.meta.name, lab)
     surroundings = replace(
         _surroundings(fleet, ways, environment),
@@ -79,17 +84,6 @@ def _tell_of_ssh(verbosity: int) -> None:
     if verbosity >= COMMANDS_TOLD:
         logging.basicConfig(format="%(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger("asyncssh").setLevel(logging.DEBUG if verbosity > COMMANDS_TOLD else logging.INFO)
-
-
-def _real(fleet: Fleet, machines: Iterable[Machine], check: HostKeyCheck) -> dict[str, tuple[Target, ...]]:
-    """The inventory's own targets. A machine without one has no way; that is said when it is to be reached."""
-    own = fleet.root / KNOWN_HOSTS
-    ways: dict[str, tuple[Target, ...]] = {}
-    for machine in machines:
-        like = Target(host=machine.name, name=machine.name, known_hosts=(own,), host_key_check=check)
-        if machine.deploy.target_host is not None:
-            ways[machine.name] = tuple(parse_target(text, like=like) for text in targets(machine))
-    return ways
 
 
 def _rehearsal(
@@ -117,7 +111,7 @@ def _rehearsal(
 
 
 def _surroundings(
-    fleet: Fleet, ways: dict[str, tuple[Target, ...]], environment: LabEnvironment | None
+    fleet: Fleet, ways: Mapping[str, tuple[Target, ...]], environment: LabEnvironment | None
 ) -> Surroundings:
     cache = user_cache_path("clanpy")
     if environment is None:
@@ -135,7 +129,7 @@ def _surroundings(
 
 
 def _builders(
-    fleet: Fleet, ways: dict[str, tuple[Target, ...]], check: HostKeyCheck, *, in_lab: bool, override: str | None
+    fleet: Fleet, ways: Mapping[str, tuple[Target, ...]], check: HostKeyCheck, *, in_lab: bool, override: str | None
 ) -> dict[str, tuple[Target, ...]]:
     """The ways to hosts that build for others: machines of the fleet by their own ways, others as they are written.
 

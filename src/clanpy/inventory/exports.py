@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from clanpy.errors import ClanpyError
 from clanpy.inventory.generators import Declared, declared_on, public_value
-from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Instance
 from clanpy.services.errors import ExportCycleError, SecretValueError, ServiceDeclarationError
 from clanpy.services.exports import Export, Scope
@@ -21,6 +20,7 @@ from clanpy.services.generator import VarFile, path_on_host
 
 
 if TYPE_CHECKING:
+    from clanpy.inventory.networks import FleetNetwork
     from clanpy.inventory.roles import Roles
     from clanpy.services import Member
 
@@ -72,6 +72,7 @@ class Exports:
 
     roles: Roles
     calls: int = 0
+    networks: tuple[FleetNetwork, ...] | None = None
     _said: dict[Node, tuple[Export, ...] | ClanpyError] = field(default_factory=dict)
     _open: list[Node] = field(default_factory=list)
     _found: dict[tuple[Any, ...], Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class Exports:
 
     def _records(self, service: str | None, instance: str | None, role: str | None) -> Iterator[Record]:
         for found, role_name in self._exporting(service, instance, role):
-            for machine in role_members(self.roles.fleet, found.roles[role_name]):
+            for machine in self.roles.members_of(found)[role_name]:
                 for value in self._of((found.name, role_name, machine)):
                     yield Record(found.service, found.name, role_name, machine, value)
 
@@ -185,9 +186,9 @@ class Exports:
         for each in self.roles.fleet.instances.values():
             if each.service != service or (scope != "service" and each.name != instance):
                 continue
-            for name, members in each.roles.items():
+            for name, members in self.roles.members_of(each).items():
                 if scope != "role" or name == role:
-                    found.update(role_members(self.roles.fleet, members))
+                    found.update(members)
         return tuple(sorted(found))
 
     def members(self, instance: str, role: str) -> Mapping[str, Member]:
@@ -196,7 +197,7 @@ class Exports:
         with self._lock:
             if key not in self._members:
                 found = self.roles.fleet.instances[instance]
-                names = role_members(self.roles.fleet, found.roles[role]) if role in found.roles else ()
+                names = self.roles.members_of(found).get(role, ())
                 members = {name: self.roles.member(found, role, name) for name in names}
                 self._members[key] = {name: member for name, member in members.items() if member is not None}
             return self._members[key]
@@ -205,7 +206,7 @@ class Exports:
         """The machines in each role of each instance of a service."""
         fleet = self.roles.fleet
         return {
-            each.name: {name: role_members(fleet, role) for name, role in each.roles.items()}
+            each.name: self.roles.members_of(each)
             for each in fleet.instances.values()
             if self.roles.service_id(each) == service
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from clanpy.errors import ClanpyError, nearest
@@ -54,6 +54,7 @@ class Roles:
     _finals: dict[tuple[str, ...], tuple[Final, Mapping[str, str]]] = field(default_factory=dict)
     _wrong: dict[tuple[str, str], tuple[tuple[Told | None, ClanpyError], ...]] = field(default_factory=dict)
     _limits: dict[str, tuple[ClanpyError, ...]] = field(default_factory=dict)
+    _members: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     _tags: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
@@ -132,6 +133,14 @@ class Roles:
             self._limits[instance.name] = tuple(limit_errors(self.fleet, instance, service))
         return self._limits[instance.name]
 
+    def members_of(self, instance: Instance) -> Mapping[str, tuple[str, ...]]:
+        """The machines of every role of an instance, sorted; found once."""
+        if instance.name not in self._members:
+            self._members[instance.name] = {
+                name: role_members(self.fleet, role) for name, role in instance.roles.items()
+            }
+        return self._members[instance.name]
+
     def service_id(self, instance: Instance) -> str:
         """What tells a service from others of the same name, from elsewhere."""
         return f"{instance.input}/{instance.service}" if instance.input else instance.service
@@ -183,7 +192,7 @@ class Roles:
             domain=self.fleet.meta.domain,
             settings=final.model,
             people=self.people,
-            members=lambda: {name: role_members(self.fleet, found) for name, found in instance.roles.items()},
+            members=partial(self.members_of, instance),
             view=self.exports,
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import asyncssh
 
+from clanpy.ssh import socks
 from clanpy.ssh.background import background
 from clanpy.ssh.connection import AskPassword, Connection
 from clanpy.ssh.errors import SshError, TargetError, UnreachableError, is_foreign, translate
@@ -198,6 +199,8 @@ class Dialer:
         try:
             async with attempt.deadline:
                 sock = await _open(address) if address else None
+                if route.target.socks is not None and tunnel is None:
+                    sock = await socks.dial(route.target.socks, route.options.host, route.options.port)
                 client = await attempt.handshake(sock, tunnel)
         except BaseException as error:
             # Both may be left over: the socket when asyncssh had not yet taken it, the connection when it was a moment too late.

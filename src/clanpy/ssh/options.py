@@ -61,7 +61,8 @@ class Route:
     @property
     def direct(self) -> bool:
         """Whether we open the network connection ourselves, and so know the address."""
-        return not self.jump and not self.options.proxy_command and not self.options.canonicalize_hostname
+        others = self.jump or self.target.socks or self.options.proxy_command
+        return not others and not self.options.canonicalize_hostname
 
     @property
     def label(self) -> str:

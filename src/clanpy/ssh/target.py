@@ -34,6 +34,7 @@ class Target:
         host_key_check: see `HostKeyCheck`. New keys are written to the first of `known_hosts`, else to the user's file.
         jump: the hosts to go through, the nearest first.
         elevation: how an account that is not root becomes root there.
+        socks: `host:port` of a SOCKS proxy on this computer that dials, and looks the name up (tor's, for onion services).
         isolated: nothing of the user's own SSH set-up is read: no configuration, known hosts, keys or agent.
     """
 
@@ -46,6 +47,7 @@ class Target:
     host_key_check: HostKeyCheck = HostKeyCheck.STRICT
     jump: tuple[Target, ...] = ()
     elevation: Elevation = Elevation.SUDO
+    socks: str | None = None
     isolated: bool = False
 
     @property

@@ -1,0 +1,132 @@
+"""How a machine is reached: what the command line says; else the inventory, then networks by priority, then the machine's own modules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from clanpy.errors import UsageError
+from clanpy.inventory.hosts import MACHINE_FILES
+from clanpy.inventory.model import Fleet, Machine
+from clanpy.inventory.networks import FleetNetwork, networks
+from clanpy.inventory.schema import is_target
+from clanpy.services.exports import Address
+
+
+TARGET_HINT = "a target is [ssh://][user@]host[:port], an IPv6 address in brackets"
+_COMMENTS = re.compile(r"/\*.*?\*/|(?<![\"\w:/])#[^\n]*", re.DOTALL)
+_OWN = re.compile(r"\btargetHost\s*=\s*(?:(?:lib\.)?mk(?:Force|Default)\s+)?\"(?P<target>[^\"\\$]+)\"\s*;")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """One way to a machine.
+
+    Attributes:
+        source: who says so, for people: `command line`, `inventory`, `network zerotier`, `machine module`.
+        network: the network's name, when it is one.
+        target: `[user@]host[:port]`.
+        jump: targets to go through, the nearest first.
+        proxy: `host:port` of a SOCKS proxy on this computer that dials.
+    """
+
+    source: str
+    target: str
+    network: str | None = None
+    jump: tuple[str, ...] = ()
+    proxy: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "source": self.source,
+            "network": self.network,
+            "target": self.target,
+            "jump": list(self.jump),
+            "proxy": self.proxy,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The ways to a machine, to be tried in order, and for each source without any a sentence that says so."""
+
+    found: tuple[Way, ...]
+    tried: tuple[str, ...]
+
+
+def ways_to(fleet: Fleet, machine: Machine, override: str | None = None) -> Ways:
+    """Every way to a machine. What the command line says (`override`) stands alone.
+
+    Raises:
+        UsageError: the override is no target.
+        ClanpyError: what a service exports can't be worked out.
+    """
+    if override is not None:
+        if not is_target(override):
+            raise UsageError(f"'{override}' is no target", hint=TARGET_HINT)
+        return Ways((Way(source="command line", target=override),), ())
+    found: list[Way] = [*_inventory(machine)]
+    tried = ["the command line: no --target-host"]
+    if not found:
+        tried.append(f"the inventory: no deploy.target_host in [machines.{machine.name}]")
+    user = _user(found)
+    known = networks(fleet)
+    for network in known:
+        ways = list(_network(network, machine, user))
+        found += ways
+        if not ways:
+            tried.append(f"network {network.name}: {_absence(network, machine)}")
+    if not known:
+        tried.append("networks: no service instance exports one")
+    own = list(_modules(fleet, machine)) if not found else []
+    if not own:
+        tried.append("the machine's own modules: no clan.core.networking.targetHost")
+    return Ways((*found, *own), tuple(tried))
+
+
+def _inventory(machine: Machine) -> Iterator[Way]:
+    for target in (machine.deploy.target_host, *machine.deploy.alternatives):
+        if target is not None:
+            yield Way(source="inventory", target=target)
+
+
+def _user(ways: list[Way]) -> str | None:
+    """The account that the inventory says: it is the machine's, whatever the way."""
+    user, at, _ = ways[0].target.removeprefix("ssh://").rpartition("@") if ways else ("", "", "")
+    return user if at else None
+
+
+def _network(network: FleetNetwork, machine: Machine, user: str | None) -> Iterator[Way]:
+    for address in network.addresses.get(machine.name, ()):
+        yield Way(
+            source=f"network {network.name}",
+            network=network.name,
+            target=_target(address, user),
+            jump=address.jump,
+            proxy=network.proxy if network.technology == "socks" else None,
+        )
+
+
+def _target(address: Address, user: str | None) -> str:
+    account = address.user or user
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return (f"{account}@" if account else "") + host + (f":{address.port}" if address.port is not None else "")
+
+
+def _absence(network: FleetNetwork, machine: Machine) -> str:
+    return "no address of it yet" if machine.name in network.machines else "it is no member"
+
+
+def _modules(fleet: Fleet, machine: Machine) -> Iterator[Way]:
+    """A target that the machine's own Nix files name as clan reads it, where it is written out."""
+    for file in MACHINE_FILES:
+        path = fleet.root / "machines" / machine.name / file
+        if path.suffix != ".nix" or not path.is_file():
+            continue
+        text = _COMMENTS.sub("", path.read_text(encoding="utf-8", errors="replace"))
+        for found in _OWN.finditer(text):
+            if is_target(found["target"]):
+                yield Way(source="machine module", target=found["target"])
