@@ -59,3 +59,9 @@ class NoWayBackError(ActivationError):
     """There is nothing recorded on the host that could be gone back to."""
 
     code = "CP0430"
+
+
+class DeliveryError(ActivationError):
+    """Secrets could not be put in place on a host; those that were there still are."""
+
+    code = "CP0440"

@@ -153,6 +153,7 @@ class HostFacts:
         nix_version: None where it was not asked for and its path does not tell; see `nix`.
         nix: where the program is; None when there is no Nix.
         free_bytes: on the file system of the store.
+        secrets: the keyed digest of the secrets that were delivered; None when they are not (or not any more) there.
         clock: seconds since 1970 by the host's clock.
         elevation: `root`, or how the account may become root (`sudo`, `doas`; with `-password`: not without one), or `none`;
             None when that was not asked.
@@ -179,6 +180,7 @@ class HostFacts:
     nix: str | None = None
     nix_version: str | None = None
     free_bytes: int | None = None
+    secrets: str | None = None
     elevation: str | None = None
     lock: LockInfo | None = None
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
@@ -270,6 +272,7 @@ def _facts(host: str, said: Said) -> HostFacts:
         nix=fields.get("nix"),
         nix_version=fields.get("nix_version"),
         free_bytes=None if free is None else free * 1024,
+        secrets=fields.get("secrets"),
         elevation=fields.get("elevation"),
         lock=lock_info(said.under("lock.")),
         runs={slot: _run(slot, values) for slot, values in _by_slot(said, "run.").items()},

@@ -179,7 +179,7 @@ async def preview(conn: Host, activation: Activation, *, wait: float = 120.0, el
 
 def guard_text() -> str:
     """The whole script of the guard, as it lies on a host while it runs."""
-    return assemble("locking", "classes", "limit", "reboot", "guard", variables={})
+    return assemble("locking", "classes", "limit", "reboot", "secrets", "guard", variables={})
 
 
 def _facts_of(activation: Activation) -> dict[str, Value]:

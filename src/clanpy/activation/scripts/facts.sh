@@ -104,6 +104,11 @@ record() { # VAULT: the latest run of each slot (the system, each account's home
 }
 record "$vault"
 failures "$vault"
+
+# The secrets that were delivered, by a digest that says nothing to others. Those in memory are gone after a reboot.
+if [ -e "$vault/secrets/current/here" ] && [ -r "$vault/secrets/current/digest" ]; then
+  IFS= read -r digest <"$vault/secrets/current/digest" && say "secrets=$digest"
+fi
 places "$uid"
 [ "$vault" = "$system" ] || { record "$vault" && failures "$vault"; }
 

@@ -40,6 +40,7 @@ finish() { # OUTCOME REASON
   outcome=$1 why=$2
   rm -f "$dir/reserve"
   step finishing
+  [ "$kind" = home ] || settle_secrets "$outcome"
   remember_failure "$outcome"
   no_rescue_after_boot
   guard_unlock
@@ -130,6 +131,7 @@ roll_back() { # REASON
   fi
   # After a reboot there is nothing to undo, unless the boot brought the new system.
   if { [ "$goal" != boot ] || [ -e "$dir/rebooted" ]; } && { [ -z "$rebooted" ] || [ "$(running)" = "$(resolve "$live")" ]; }; then
+    [ "$kind" = home ] || secrets_back "$run"
     in_time activate "$previous"
     case $? in 0 | 4) ;; *) ok=0 ;; esac
   fi
@@ -164,6 +166,7 @@ go() {
   esac
   [ "$code" = 0 ] || roll_back activation_failed
   [ "$kind" = home ] || [ "$(running)" = "$(resolve "$live")" ] || roll_back not_running
+  [ "$kind" = home ] || secrets_applied
   await || roll_back "$why"
   commit
 }
