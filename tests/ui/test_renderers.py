@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +123,40 @@ def test_github_gets_an_annotation_and_a_folded_log_for_each_failure(tmp_path: P
     lines = plain((FACTS[0], failure), folds=GitHubFolds())
     assert "::error title=galena::the activation of galena failed" in lines
     assert lines[-4:] == ["::group::log of galena", "one", "two", "::endgroup::"]
+
+
+def failed(host: str, message: str, place: Place | None = None) -> HostFinished:
+    error = ClanpyError(message, place=place, details=["cc: no such file"]).to_dict()
+    return HostFinished(host=host, outcome=Outcome.FAILED, seconds=1.0, error=error, log=f"/state/{host}.log")
+
+
+def test_what_is_the_same_for_several_machines_is_told_once_and_names_are_not_said_twice() -> None:
+    text = summary((FACTS[0], failed("cinnabar", "cinnabar: no build"), failed("galena", "galena: no build")))
+    assert "  cinnabar galena: no build\n      cc: no such file\n" in text
+    assert text.count("cc: no such file") == 1
+    assert "    log: /state/cinnabar.log\n    log: /state/galena.log" in text
+    assert "cinnabar: cinnabar:" not in text
+
+
+def test_an_error_in_a_file_is_told_with_its_place_in_every_way_of_showing_a_run() -> None:
+    fact = failed("galena", "galena: syntax error", Place("machines/galena/configuration.nix", 3, 7))
+    where = "machines/galena/configuration.nix:3:7: syntax error"
+    assert f"galena: {where}" in summary((FACTS[0], fact))
+    assert any(where in line for line in plain((FACTS[0], fact)))
+
+
+def test_a_dry_run_tells_what_a_machine_would_get() -> None:
+    fact = HostFinished(
+        host="galena", outcome=Outcome.PLANNED, seconds=0.1, system="/nix/store/a-now", wanted="/nix/store/b-then"
+    )
+    assert "→ b-then" in summary((FACTS[0], fact), dry_run=True)
+
+
+def test_without_colours_a_terminal_gets_no_other_attributes_either(terminal: io.StringIO) -> None:
+    renderer = TtyRenderer(terminal, Clock(), colour=False)
+    feed(renderer)
+    renderer.close()
+    assert not re.search(r"\x1b\[[0-9;]*m", terminal.getvalue())
 
 
 def test_gitlab_gets_a_collapsed_section_and_buildkite_a_group(tmp_path: Path) -> None:

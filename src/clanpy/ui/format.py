@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clanpy.events import Outcome
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 # The mark says the same as the colour does: nothing is told by colour alone.
 MARKS = {
@@ -84,6 +84,16 @@ def names(hosts: Sequence[str], limit: int = 12) -> str:
     """`a b c`, or the first dozen and how many more."""
     more = len(hosts) - limit
     return " ".join(hosts[:limit]) + (f" … and {more} more" if more > 0 else "")
+
+
+def said_of(host: str, error: Mapping[str, Any]) -> str:
+    """The message of an error, for a place where the host's name stands before it already; with where it is in a file."""
+    message = str(error.get("message", "")).removeprefix(f"{host}: ")
+    place = error.get("place")
+    if not place:
+        return message
+    at = ":".join(str(part) for part in (place["file"], place["line"], place["column"]) if part is not None)
+    return f"{at}: {message}"
 
 
 def counted(count: int, noun: str) -> str:

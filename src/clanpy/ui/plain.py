@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from clanpy.events import Event, Fact, HostFinished, LogLine, Note, RunStarted, StageFinished, StageStarted
 from clanpy.ui.board import Board
-from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, in_ascii, painted, words
+from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, in_ascii, painted, said_of, words
 
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class PlainRenderer:
     def _verdict(self, fact: HostFinished) -> str:
         said = f"{MARKS[fact.outcome]} {words(fact.outcome)} after {duration(fact.seconds)}"
         if fact.error:
-            said += f": {fact.error['message']} ({fact.error['code']})"
+            said += f": {said_of(fact.host or '', fact.error)} ({fact.error['code']})"
         return painted(said, STYLES[fact.outcome], colour=self.colour)
 
     def _fail(self, fact: HostFinished) -> None:

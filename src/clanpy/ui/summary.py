@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import catalogue
 from clanpy.events import Outcome
-from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, names, painted, words
+from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, names, painted, said_of, words
 
 
 if TYPE_CHECKING:
@@ -49,11 +50,11 @@ class Summary:
             outcome = host.outcome or Outcome.CANCELLED
             verdict = painted(f"{MARKS[outcome]} {words(outcome):12}", STYLES[outcome], colour=self.colour)
             took = duration(host.seconds) if host.seconds is not None else ""
-            yield f"  {name:{width}}  {verdict} {took:>7}  {self._tail(host)}".rstrip()
+            yield f"  {name:{width}}  {verdict} {took:>7}  {self._tail(name, host)}".rstrip()
 
-    def _tail(self, host: HostState) -> str:
+    def _tail(self, name: str, host: HostState) -> str:
         if host.error is not None:
-            return f"{host.error['code']} {host.error['message']}"
+            return f"{host.error['code']} {said_of(name, host.error)}"
         if host.outcome is Outcome.PLANNED:
             return f"→ {_name(host.wanted)}" if host.wanted != host.system else ""
         return "" if host.outcome is Outcome.UNCHANGED else _name(host.system)
@@ -67,17 +68,18 @@ class Summary:
             yield ""
             title = f"{code} {_meaning(code)} ({len(hosts)})"
             yield f"{painted(title, 'bold', colour=self.colour)}: {names(list(hosts))}"
-            for name, host in list(hosts.items())[:TOLD]:
-                yield from self._output(name, host)
+            for same in list(_alike(hosts).values())[:TOLD]:
+                yield from self._output(same)
 
-    def _output(self, name: str, host: HostState) -> Iterator[str]:
+    def _output(self, hosts: Mapping[str, HostState]) -> Iterator[str]:
+        """What was said of hosts of which the same was said."""
+        name, host = next(iter(hosts.items()))
         error: Mapping[str, Any] = host.error or {}
-        yield f"  {name}: {error['message']}"
+        yield f"  {names(list(hosts))}: {said_of(name, error)}"
         yield from (f"      {line}" for line in _last_lines(error.get("details", ())))
         if error.get("hint"):
             yield f"    hint: {error['hint']}"
-        if host.log:
-            yield f"    log: {host.log}"
+        yield from (f"    log: {host.log}" for host in list(hosts.values())[:TOLD] if host.log)
 
     def _counts(self) -> str:
         counts = Counter(host.outcome or Outcome.CANCELLED for host in self.state.hosts.values())
@@ -96,6 +98,16 @@ class Summary:
             yield f"hint: when the cause is mended: `{self.program} machines {self.state.command} {told}`"
         if again and self.logs:
             yield f"logs: {self.logs}"
+
+
+def _alike(hosts: Mapping[str, HostState]) -> dict[str, dict[str, HostState]]:
+    """Hosts by what was said of them."""
+    found: dict[str, dict[str, HostState]] = defaultdict(dict)
+    for name, host in hosts.items():
+        error = host.error or {}
+        said = json.dumps([said_of(name, error), error.get("details"), error.get("hint"), error.get("place")])
+        found[said][name] = host
+    return found
 
 
 def _name(path: str | None) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from clanpy.events import Event, HostFinished, LogLine, Note, RunStarted
 from clanpy.ui.board import Board, Row
-from clanpy.ui.format import MARKS, STYLES, clean, counted, duration, shortened, size, words
+from clanpy.ui.format import MARKS, STYLES, clean, counted, duration, said_of, shortened, size, words
 
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class TtyRenderer:
         text.append(f"{fact.host:{self._width}}  ", "bold")
         text.append(f"{words(fact.outcome):12}", style).append(f" {duration(fact.seconds):>7}", "dim")
         if fact.error:
-            text.append(f"   {fact.error['message']}").append(f"  ({fact.error['code']})", "dim")
+            text.append(f"   {said_of(fact.host or '', fact.error)}").append(f"  ({fact.error['code']})", "dim")
         return text
 
     def _region(self, now: float) -> RenderableType:
