@@ -145,13 +145,13 @@ def test_a_word_that_is_nearly_one_of_those_allowed_is_answered_with_it(two: Pat
 
 
 def test_an_option_that_does_not_exist_is_answered_with_the_nearest(two: Path) -> None:
-    with pytest.raises(UnknownKeyError, match="there is no option 'descripton' in 'machines.alpha'") as caught:
+    with pytest.raises(UnknownKeyError, match=r"there is no option 'descripton' in 'machines\.alpha'") as caught:
         put(two, f"{ALPHA}.descripton", "x")
     assert caught.value.hint == "did you mean 'description'?"
 
 
 def test_a_name_that_can_not_be_one_is_refused(two: Path) -> None:
-    with pytest.raises(BadNameError, match="'al_pha' in 'machines.al_pha' can't be the name of a machine"):
+    with pytest.raises(BadNameError, match=r"'al_pha' in 'machines\.al_pha' can't be the name of a machine"):
         put(two, "machines.al_pha.class", "nixos")
 
 
@@ -467,7 +467,7 @@ def test_what_was_set_in_the_reference_fleet_is_loaded_and_all_else_stays(
         plan = set_value(root, path_of(path), value)
         Editor(root).run(lambda: plan, force=True)  # noqa: B023 - run at once
         found = explain(load(root), path)
-        assert value in (found.value, [line.value for line in found.definitions][0])
+        assert value in (found.value, next(line.value for line in found.definitions))
         gone = [line for line in before if line not in text(root).splitlines()]
         assert len(gone) <= 1
     shutil.rmtree(root)

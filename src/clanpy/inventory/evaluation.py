@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clanpy.errors import ClanpyError
+from clanpy.errors import ClanpyError, Place
 from clanpy.inventory.places import Path_, Places
 from clanpy.inventory.pymodule import changed
 from clanpy.inventory.schema import MODULE
@@ -63,6 +63,22 @@ def evaluate_fleet(root: Path, sources: Sequence[Source], places: Places, *, is_
         spoiled |= report.spoiled
     spoiled.update(translator.spoiled)
     return Evaluated(result, config, errors, translator, spoiled, is_whole)
+
+
+def place_in_modules(evaluated: Evaluated, files: Collection[str], path: Path_, depth: int) -> Place | None:
+    """Where a Python module says more of a path than its first `depth` parts; None when none does."""
+    for length in range(len(path), depth, -1):
+        try:
+            found = evaluated.result.explain(path[:length]).contributions
+        except ModuleError:
+            continue
+        places = [(c, evaluated.translator.place(c.place, path[:length])) for c in found if c.dropped is None]
+        written = [(c, place) for c, place in places if place is not None and place.file in files]
+        rest = path[length:]
+        naming = [place for c, place in written if rest and isinstance(c.value, list) and rest[0] in c.value]
+        if written:
+            return (naming or [place for _, place in written])[0]
+    return None
 
 
 def _module(source: Source, report: Report) -> Given:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +11,7 @@ from clanpy.errors import ClanpyError, Place, raise_all
 from clanpy.inventory.aspects import find_aspects
 from clanpy.inventory.build import build_fleet
 from clanpy.inventory.errors import BadNameError
-from clanpy.inventory.evaluation import Evaluated, evaluate_fleet
+from clanpy.inventory.evaluation import Evaluated, evaluate_fleet, place_in_modules
 from clanpy.inventory.kinds import Name, Table
 from clanpy.inventory.model import Fleet
 from clanpy.inventory.places import Path_, Places
@@ -60,6 +61,9 @@ def load_all(root: Path) -> Loaded:
     places = Places(sources)
     evaluated = evaluate_fleet(root, sources, places, is_whole=is_whole)
     errors.extend(evaluated.errors)
+    modules = {source.file for source in sources if source.module is not None}
+    if modules:
+        places.ask_also(partial(place_in_modules, evaluated, modules))
     errors.extend(_bad_names(evaluated, places))
     aspects = find_aspects(root, inside(evaluated.config, "aspects"), evaluated.translator, errors)
     fleet = build_fleet(root, evaluated.config, aspects, places)

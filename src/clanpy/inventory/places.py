@@ -7,7 +7,7 @@ tree-sitter (imported then), its table headers are indexed, and the path is foll
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from clanpy.modules.sources import Def
 
 Path_ = tuple[str, ...]
+Computed = Callable[[Path_, int], Place | None]
+"""The place of a path in a Python module, when one says more of it than a number of parts."""
 _HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
 
@@ -42,6 +44,12 @@ class Places:
         for file in self._by_name.values():
             self._by_prefix.setdefault(file.source.prefix, []).append(file)
         self._found: dict[Path_, Place | None] = {}
+        self._computed: Computed | None = None
+
+    def ask_also(self, computed: Computed) -> None:
+        """Look further into what Python modules define, of which the files' data says nothing."""
+        self._computed = computed
+        self._found.clear()
 
     def find(self, path: Path_) -> Place | None:
         """The place of the first definition of a path, or of the longest part of it that is written anywhere.
@@ -54,9 +62,14 @@ class Places:
 
     def _find(self, path: Path_) -> Place | None:
         best = max(self._writers(path), key=lambda file: file.depth(path), default=None)
+        depth = 0 if best is None else best.depth(path)
+        if self._computed is not None and depth < len(path):
+            computed = self._computed(path, depth)
+            if computed is not None:
+                return computed
         if best is None:
             return None
-        return best.place(path) if best.depth(path) else Place(best.source.file)
+        return best.place(path) if depth else Place(best.source.file)
 
     def find_all(self, path: Path_) -> tuple[Place, ...]:
         """The places of every file that writes a path as far as anything does."""

@@ -57,7 +57,7 @@ def unknown(kind: str, name: str, known: Iterable[str], place: Place | None, whe
 
 def _folders(fleet: Fleet) -> Iterator[ClanpyError]:
     for name in machine_folders(fleet.root):
-        if name not in fleet.machines:
+        if name not in fleet.machines and any((fleet.root / "machines" / name).iterdir()):  # git knows no empty ones
             yield MachineFolderError(
                 f"the folder machines/{name} belongs to no machine of the inventory",
                 place=Place(f"machines/{name}"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from os.path import normpath, relpath
 from pathlib import Path, PurePosixPath
 
@@ -45,26 +45,33 @@ def moves(root: Path, old: str, new: str) -> Iterator[Moved]:
             if moved != path:
                 yield Moved(old=path, new=moved)
             continue
-        if moved == path and _names(path, old):
-            moved = path.with_name(new)
+        if _names(path, old):
+            moved = moved.with_name(new)
         said = (root / path).readlink().as_posix()
-        link = _retargeted(path, moved, said, ways)
+        link = _retargeted(path, said, ways)
         if moved != path or link != said:
             yield Moved(old=path, new=moved, link=link)
 
 
-def _retargeted(path: PurePosixPath, moved: PurePosixPath, said: str, ways: dict[PurePosixPath, PurePosixPath]) -> str:
-    """What a link says when it, or what it points to, has another path."""
-    if said.startswith("/"):
-        return said
+def _retargeted(path: PurePosixPath, said: str, ways: Mapping[PurePosixPath, PurePosixPath]) -> str:
+    """What a link says when what it points to has another path. A link itself never gets deeper or less deep."""
     target = PurePosixPath(normpath(path.parent / said))
     after = _mapped(target, ways)
-    return (
-        said if (target, path.parent) == (after, moved.parent) or ".." in target.parts else relpath(after, moved.parent)
-    )
+    if said.startswith("/") or after == target:
+        return said
+    parts, depth = PurePosixPath(said).parts, len(target.parts)
+    changed = [*parts[:-depth], *after.parts] if parts[-depth:] == target.parts else []
+    return "/".join(changed) or _from_below(path, parts, target, after)
 
 
-def _mapped(path: PurePosixPath, ways: dict[PurePosixPath, PurePosixPath]) -> PurePosixPath:
+def _from_below(path: PurePosixPath, parts: tuple[str, ...], target: PurePosixPath, after: PurePosixPath) -> str:
+    """A link that begins somewhere below the fleet's folder: as many of its last parts are changed as it says."""
+    down = sum(1 for part in parts if part != "..")
+    written = "/".join([*parts[: len(parts) - down], *after.parts[-down:]]) if down else ""
+    return written if normpath(path.parent / written) == str(after) else relpath(after, path.parent)
+
+
+def _mapped(path: PurePosixPath, ways: Mapping[PurePosixPath, PurePosixPath]) -> PurePosixPath:
     for above in (path, *path.parents):
         if above in ways:
             return ways[above] / path.relative_to(above)

@@ -89,7 +89,10 @@ def rename(root: Path, old: str, new: str) -> Plan:
         files=files,
         moved=tuple(move for move in moved if move.new not in paths),
         removed=tuple(move.old for move in moved if move.new in paths),
-        notes=tuple(_mentions(root, old, {str(file.path): file.after for file in files}, gone=())),
+        notes=tuple(
+            note.replace(f"machines/{old}/", f"machines/{new}/")
+            for note in _mentions(root, old, {str(file.path): file.after for file in files}, gone=())
+        ),
         renamed=(old, new),
     )
 

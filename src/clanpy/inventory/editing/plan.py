@@ -11,7 +11,7 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, Place
 from clanpy.inventory.editing.errors import BrokenEditError, ChangedMeanwhileError, NotEditableError
-from clanpy.inventory.editing.shadow import new_errors
+from clanpy.inventory.editing.shadow import Overlay, new_errors
 from clanpy.secrets.disk import Disk
 from clanpy.secrets.transaction import Transaction, Tree
 
@@ -86,13 +86,13 @@ class Plan:
             "notes": list(self.notes),
         }
 
-    def overlay(self) -> dict[PurePosixPath, bytes | None]:
+    def overlay(self) -> Overlay:
         """The fleet's files as they will be, as far as loading looks at them."""
-        found: dict[PurePosixPath, bytes | None] = dict.fromkeys(self.removed)
+        found: dict[PurePosixPath, bytes | Path | None] = dict.fromkeys(self.removed)
         for moved in self.moved:
-            if moved.link is None:
-                found[moved.old] = None
-                found[moved.new] = (self.root / moved.old).read_bytes()
+            here = self.root / moved.old
+            found[moved.old] = None
+            found[moved.new] = here.read_bytes() if moved.link is None else here.resolve()
         found.update({file.path: file.after for file in self.files})
         return found
 

@@ -13,8 +13,8 @@ from clanpy.errors import ClanpyError
 from clanpy.inventory.findings import check_fleet
 
 
-Overlay = Mapping[PurePosixPath, bytes | None]
-"""Files by their path in the fleet: their new content, or None where there is none any more."""
+Overlay = Mapping[PurePosixPath, bytes | Path | None]
+"""Files by their path in the fleet: their new content, what a link leads to, or None where there is none any more."""
 _HIDDEN = {".git", ".clanpy-pending"}
 
 
@@ -59,6 +59,9 @@ def shadowed(root: Path, overlay: Overlay) -> Iterator[Path]:
         for path, content in overlay.items():
             if content is not None:
                 (shadow / path).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, Path):
+                (shadow / path).symlink_to(content)
+            elif content is not None:
                 (shadow / path).write_bytes(content)
         yield shadow
 
