@@ -96,6 +96,7 @@
   rclone = "1.69.3";
   restic = "0.18.0";
   ripgrep = "14.1.1";
+  rsnapshot = "1.4.5";
   rsync = "3.4.1";
   ruff = "0.12.1";
   rustc = "1.88.0";

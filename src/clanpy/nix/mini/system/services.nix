@@ -54,6 +54,7 @@ in
       };
       extraConfig = lines;
     };
+    security.pki.certificates = list;
     nix.settings = mkOption {
       type = types.attrsOf types.anything;
       default = { };
@@ -82,6 +83,10 @@ in
       };
       "ssh/ssh_known_hosts" = mkIf (config.programs.ssh.knownHosts != { }) {
         text = lib.concatLines (lib.mapAttrsToList knownHost config.programs.ssh.knownHosts);
+      };
+      # beside those of the host itself
+      "ssl/certs/ca-certificates.crt" = mkIf (config.security.pki.certificates != [ ]) {
+        text = lib.concatLines config.security.pki.certificates;
       };
       "ssh/ssh_config.d/10-mini.conf" = mkIf (config.programs.ssh.extraConfig != "") { text = config.programs.ssh.extraConfig; };
       "sudoers.d/10-mini" = mkIf (sudoers != "") {
