@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clanpy.cli import editing
+from clanpy.cli import members as roles
 from clanpy.cli.complete import complete_machines
 from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
@@ -95,6 +96,11 @@ def options(*, json: Json = False) -> None:
         print_lines([reference.option_reference(found)])
 
 
+app.command()(roles.members)
+app.command("settings")(roles.settings_)
+app.command()(roles.of)
+app.command()(roles.add)
+app.command()(roles.remove)
 app.command("set")(editing.set_)
 app.command()(editing.unset)
 
@@ -185,6 +191,12 @@ def _host_view(host: HostConfig) -> Iterator[Any]:
         add_row(users, user.account, user.user, user.home, user.home_manager, "yes" if user.admin else "no")
     yield users
     yield ""
+    if host.gates:
+        gates = new_table("gate", "type", "passed after", "said by")
+        for gate in host.gates:
+            add_row(gates, gate.name, gate.type, f"{gate.successes} in {gate.timeout:g} s", ", ".join(gate.origin))
+        yield gates
+        yield ""
     yield _modules(f"modules of class {machine.class_}, in order", host.modules)
     for account, modules in host.homes.items():
         yield _modules(f"modules of class home for {account}, in order", modules)

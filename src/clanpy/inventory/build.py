@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.inventory.aspects import Key
+from clanpy.inventory.gates import declared_gates
 from clanpy.inventory.model import COMPUTED_TAGS, Aspect, Deploy, Fleet, Instance, Machine, Meta, Role, Tag, User
 from clanpy.inventory.places import Places
 from clanpy.inventory.reading import entries, get, inside, strings
@@ -39,6 +40,7 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         instances={name: _instance(name, entry, places) for name, entry in entries(config, "instances", INSTANCE_NAME)},
         tags=_tag_members(tags, machines),
         tag_records=tags,
+        gates=declared_gates(config),
         aspects=aspects,
         places=places,
     )

@@ -23,9 +23,12 @@ from clanpy.errors import ClanpyError, Place, nearest, raise_all
 from clanpy.inventory.aspects import Aspects
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
+from clanpy.inventory.gates import gates_of
+from clanpy.inventory.layers import Layers
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
 from clanpy.inventory.nix_data import nix_data
+from clanpy.inventory.packages import broken_packages, packages_of
 from clanpy.inventory.roles import Part, Roles
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account
@@ -80,6 +83,7 @@ class Resolver:
         self.fleet = fleet
         self.roles = Roles(fleet)
         self._wrong: list[ClanpyError] = []
+        self._packages: dict[str, Layers] = {}
         self._tagged: dict[tuple[str, NixClass], tuple[DeferredModule, ...]] = {}
 
     def host(self, name: str) -> tuple[HostConfig, list[ClanpyError]]:
@@ -91,11 +95,12 @@ class Resolver:
         parts = list(self.roles.parts(machine, errors))
         found = accounts(self.fleet, machine, parts, errors)
         contributed = list(self._contributions(machine, parts, errors))
+        memberships = tuple(part.to_membership(machine.class_) for part in parts)
         host = HostConfig(
             machine=machine,
             domain=self.fleet.meta.domain,
             targets=tuple(t for t in (machine.deploy.target_host, *machine.deploy.alternatives) if t is not None),
-            memberships=tuple(part.to_membership(machine.class_) for part in parts),
+            memberships=memberships,
             users=tuple(_host_user(account) for account in found),
             modules=_once(
                 [
@@ -107,9 +112,18 @@ class Resolver:
             ),
             homes=dict(self._homes(found, parts, errors)),
             generators=self.roles.generators(name, errors, parts),
+            packages=self._layers(machine.system, errors),
+            gates=gates_of(self.fleet, machine, memberships, errors),
         )
         errors.extend(dict.fromkeys(self._wrong))
         return host, errors
+
+    def _layers(self, system: str, errors: list[ClanpyError]) -> Layers:
+        """The layers of packages on a system: the same for all its machines."""
+        errors.extend(broken_packages(self.fleet))
+        if system not in self._packages:
+            self._packages[system] = packages_of(self.fleet).on(self.fleet.root, system)
+        return self._packages[system]
 
     def _imported(self, machine: Machine) -> Iterator[DeferredModule]:
         for tag in machine.tags:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import Place
+from clanpy.inventory.gates import Declared, Gate
+from clanpy.inventory.layers import Layers
 from clanpy.inventory.places import Places
 from clanpy.modules.deferred import DeferredModule, NixClass
 
@@ -136,6 +138,7 @@ class Fleet:
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     aspects: Mapping[tuple[NixClass, str], Aspect] = field(default_factory=dict)
     tag_records: Mapping[str, Tag] = field(default_factory=dict)
+    gates: Mapping[tuple[str, ...], Declared] = field(default_factory=dict)
     places: Places = field(default_factory=lambda: Places(()), repr=False, compare=False)
     memo: dict[str, Any] = field(
         default_factory=dict, repr=False, compare=False
@@ -191,7 +194,9 @@ class HostConfig:
     users: tuple[HostUser, ...]
     modules: tuple[DeferredModule, ...]
     homes: Mapping[str, tuple[DeferredModule, ...]]
+    packages: Layers = field(default_factory=Layers)
     generators: tuple[Generator, ...] = ()
+    gates: tuple[Gate, ...] = ()
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from clanpy.inventory.gates import gates_option
 from clanpy.inventory.kinds import (
     Data,
     Free,
@@ -19,6 +20,7 @@ from clanpy.inventory.kinds import (
     Table,
     Text,
     boolean,
+    day,
     maybe,
     strings,
     table,
@@ -55,6 +57,16 @@ TAG_NAME = Name("a tag", _WORD, _NAME_HINT)
 INSTANCE_NAME = Name("the name of an instance", _WORD, _NAME_HINT)
 ROLE_NAME = Name("the name of a role", _WORD, _NAME_HINT)
 ASPECT_NAME = Name("the name of an aspect", _WORD, _NAME_HINT)
+CHANNEL_NAME = Name("the name of a channel", r"[a-zA-Z_][a-zA-Z0-9_-]*", "letters, digits, '-' and '_'")
+PLATFORM_NAME = Name(
+    "a platform",
+    r"[a-z0-9_]+(-(linux|darwin))?",
+    "a system such as 'aarch64-darwin', or a part of one: 'darwin', 'aarch64'",
+)
+PACKAGE_NAME = Name(
+    "the name of a package", r"[a-zA-Z_][a-zA-Z0-9_'-]*", "an attribute of nixpkgs without dots, such as 'd2'"
+)
+PACKAGE = Text(PACKAGE_NAME.what, PACKAGE_NAME.pattern, PACKAGE_NAME.hint)
 _VAR_WORD = r"[A-Za-z0-9_@:%+-][A-Za-z0-9_.@:%+-]*"
 _VAR_HINT = "letters, digits and `_ . @ : % + -`, not beginning with `.`"
 GENERATOR_NAME = Name("the name of a generator", _VAR_WORD, _VAR_HINT)
@@ -235,6 +247,7 @@ MACHINE = {
     ),
     "imports": _list("Aspects of the machine's class that it imports, by name.", example=["desktop"]),
     "deploy": DEPLOY,
+    "gates": gates_option("this machine"),
     "vars": {
         "generators": _generators("this machine alone"),
         "delivery": _text("How this machine gets its secrets, where it is not as the others do.", words(*DELIVERIES)),
@@ -260,6 +273,7 @@ TAG = {
         example="type:laptop and not user:ann",
     ),
     "imports": _list("Aspects that every machine with the tag imports: those of its own class, by name."),
+    "gates": gates_option("every machine with the tag"),
     "vars": {"generators": _generators("every machine with the tag")},
 }
 
@@ -299,6 +313,83 @@ INSTANCE = {
         default={},
         description="Who is in which role of the service, and with which settings.",
     ),
+    "gates": gates_option("every machine in a role of it"),
+}
+
+
+_PLATFORMS = "systems or parts of their names: `aarch64-darwin`, `darwin`, `aarch64`"
+CHANNEL = {
+    "input": _text("The flake input that the channel is.", example="nixpkgs-stable"),
+    "inputs": option(
+        Table(text, PLATFORM_NAME, "a table of inputs", placeholder="platform"),
+        default={},
+        description=f"The flake inputs where they differ by platform; {_PLATFORMS}.",
+        example={"darwin": "nixpkgs-stable-darwin"},
+    ),
+    "patches": _list("Patches on top of it: files of the fleet. Using the channel builds its sources first."),
+}
+
+FALLBACK = {
+    "package": option(PACKAGE, description="The package, by its name in nixpkgs.", example="d2"),
+    "platforms": _list(f"Where it is taken from the other channel: {_PLATFORMS}. Without it everywhere."),
+    "channel": option(text, default="stable", description="The channel that it is taken from."),
+    "hydra": _text("The job of the build farm that shows that it is broken."),
+    "issue": _text("Where it is talked about."),
+    "reason": _text("What is broken."),
+    "remove_when": _text("When this record can go."),
+    "added": _text("When it was written: a date.", day),
+    "until": _text("When it has to be looked at again, at the latest: a date.", day),
+}
+
+NIXPKGS = {
+    "channels": option(
+        Table(table(CHANNEL), CHANNEL_NAME, "a table of channels", placeholder="channel"),
+        default={},
+        description="Further package sets beside the one that systems are made from, as `pkgs.channels.<name>`.",
+    ),
+    "fallbacks": option(
+        types.list_of(table(FALLBACK)),
+        default=[],
+        description="Packages that are taken from another channel on some platforms, for a time.",
+    ),
+    "overrides": option(
+        Table(
+            table(
+                {
+                    "file": option(
+                        text,
+                        description="A Nix file of the fleet: a function of `{ final, prev, channels, lib, ... }` that gives the package.",
+                    ),
+                    "reason": _text("Why it is changed."),
+                }
+            ),
+            PACKAGE_NAME,
+            "a table of packages",
+            placeholder="package",
+        ),
+        default={},
+        description="Packages that are changed.",
+    ),
+    "external": option(
+        types.list_of(
+            table(
+                {
+                    "input": option(text, description="A flake input."),
+                    "overlay": option(text, default="default", description="Which of its overlays."),
+                }
+            )
+        ),
+        default=[],
+        description="Overlays of flake inputs, in order.",
+    ),
+    "exclude_from_machines": _list("Packages of `pkgs/by-name` that machines don't get: they are outputs only."),
+    "allow_unfree": _yes_or_no("Whether packages that are not free may be used.", default=False),
+    "config": option(
+        Data(), default_text="{}", description="Further settings of nixpkgs, as `nixpkgs.config` has them."
+    ),
+    "fallback_limit": _text(
+        "How many days a fallback may stand before it is a finding.", whole("a number of days"), example=90
+    ),
 }
 
 
@@ -334,7 +425,9 @@ OPTIONS: Mapping[str, Any] = {
         description="Uses of services, by name.",
     ),
     "aspects": {class_: _aspects(class_) for class_ in ASPECT_CLASSES},
+    "nixpkgs": NIXPKGS,
     "vars": VARS,
+    "gates": gates_option("any machine"),
 }
 
 MODULE: Mapping[str, Any] = {"_file": "<clanpy>", "options": OPTIONS}

@@ -76,6 +76,7 @@ def host_document(host: HostConfig, root: Path) -> dict[str, Any]:
             }
             for user in host.users
         ],
+        "gates": [gate.to_dict() for gate in host.gates],
         "modules": [_module(module, root) for module in host.modules],
         "homes": {account: [_module(m, root) for m in modules] for account, modules in host.homes.items()},
     }
