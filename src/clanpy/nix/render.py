@@ -33,8 +33,28 @@ class ModuleText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayersText:
+    """The layers of packages, as Nix text. Files are Nix paths.
+
+    Attributes:
+        library: the file that composes them.
+        config: a file with nixpkgs' settings.
+        channels: the flake input and the patches of each.
+        external: flake inputs and the names of their overlays.
+    """
+
+    library: str
+    config: str
+    channels: Mapping[str, tuple[str, Sequence[str]]]
+    fallbacks: Mapping[str, str]
+    overrides: Mapping[str, str]
+    external: Sequence[tuple[str, str]]
+    custom: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlakeText:
-    """What the flake of a machine is rendered from. `homes` are the modules of each account."""
+    """What the flake of a machine is rendered from. `homes` are the modules of each account; `about` is a Nix path."""
 
     host: str
     class_: str
@@ -47,12 +67,25 @@ class FlakeText:
     homes: Mapping[str, Sequence[ModuleText]] = field(default_factory=dict)
     standalone: frozenset[str] = frozenset()
     with_reasons: bool = False
+    layers: LayersText | None = None
+    about: str = "./generated/clanpy.json"
 
 
 def render_flake(flake: FlakeText) -> str:
     """The text of a machine's `flake.nix`."""
     template = _environment().get_template("flake.nix.j2")
     return template.render(flake=flake, inputs=to_nix(flake.inputs, indent=1))
+
+
+def render_part(flake: FlakeText) -> str:
+    """The text of a machine's file in the flake of a whole fleet: a function from the inputs to the machine's outputs."""
+    return _environment().get_template("part.nix.j2").render(flake=flake)
+
+
+def render_fleet(name: str, hosts: Sequence[str], inputs: Mapping[str, Any]) -> str:
+    """The text of a fleet's `flake.nix`, which has each machine's part in `generated/`."""
+    template = _environment().get_template("fleet.nix.j2")
+    return template.render(name=name, hosts=hosts, inputs=to_nix(inputs, indent=1))
 
 
 def render_template(path: Path, context: Mapping[str, Any]) -> str:

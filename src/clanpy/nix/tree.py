@@ -32,10 +32,17 @@ class Entry:
 
 @dataclass(slots=True)
 class Tree:
-    """The tree while it grows. A Nix file brings along what it mentions by relative path."""
+    """The tree while it grows. A Nix file brings along what it mentions by relative path.
+
+    Attributes:
+        generated: the folder in it for files that are made.
+        up: the way to its root from the Nix file that is made, as Nix writes it.
+    """
 
     root: Path
     cache: FileCache
+    generated: str = GENERATED
+    up: str = "./"
     entries: dict[str, Entry] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
@@ -60,11 +67,11 @@ class Tree:
     def add_text(self, name: str, text: str, origin: str) -> str:
         """Put a file that was made into the tree, under a name like `name` in the folder for such; returns its name there."""
         stem, dot, suffix = name.rpartition(".")
-        number, unique = 1, f"{GENERATED}/{name}"
+        number, unique = 1, f"{self.generated}/{name}"
         data = text.encode()
         while unique in self.entries and self.entries[unique].source != data:
             number += 1
-            unique = f"{GENERATED}/{stem}-{number}{dot}{suffix}"
+            unique = f"{self.generated}/{stem}-{number}{dot}{suffix}"
         self.put(unique, data, origin)
         return unique
 

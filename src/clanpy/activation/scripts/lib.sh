@@ -22,8 +22,12 @@ say() { printf '@%s\n' "$1"; }
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# The file or folder that a chain of symlinks leads to (macOS before 12.3 has no readlink -f); fails when there is none.
-resolve() {
+# The folder that a chain of symlinks leads to; fails when there is none. Builtins alone: `readlink` would be a process a link, and
+# macOS before 12.3 has no readlink -f.
+resolve() { CDPATH='' cd -P -- "$1" 2>/dev/null && pwd -P; }
+
+# The same for a file.
+resolve_file() {
   _at=$1
   while _to=$(readlink "$_at"); do
     case $_to in
@@ -32,6 +36,17 @@ resolve() {
     esac
   done
   [ -e "$_at" ] && printf '%s\n' "$_at"
+}
+
+# The number of the account that we are. `id` would be a process.
+own_number() {
+  _uid=''
+  while read -r _key _real _uid _; do
+    case $_key in Uid:) break ;; esac
+    _uid=''
+  done 2>/dev/null </proc/self/status
+  [ -n "$_uid" ] || _uid=$(id -u)
+  printf '%s\n' "$_uid"
 }
 
 # The home of an account, from whatever directory service the system has. The name is checked before it gets here.
@@ -48,31 +63,37 @@ home_profile() { # ACCOUNT HOME
 }
 
 # When a process started, which together with its number and the boot names it for good; nothing when it is gone or a zombie.
-started() { # PID
+born() { # PID: sets `born`
+  born=
   if [ -r "/proc/$1/stat" ] && IFS= read -r _stat 2>/dev/null <"/proc/$1/stat"; then
     # shellcheck disable=SC2086 # the fields of the line are wanted as words
     set -- ${_stat##*) }
-    [ "$1" = Z ] || printf '%s\n' "${20}"
+    [ "$1" = Z ] || born=${20}
   elif [ ! -r /proc/self/stat ]; then
-    ps -o lstart= -p "$1" 2>/dev/null
+    born=$(ps -o lstart= -p "$1" 2>/dev/null)
   fi
+}
+started() { # PID: the same, printed
+  born "$1"
+  [ -z "$born" ] || printf '%s\n' "$born"
 }
 
 # This boot. Hosts that share a kernel share its boot id: the start of their first process tells their boots apart.
-boot() {
+boot() { # sets `this_boot`
   if [ -r /proc/sys/kernel/random/boot_id ]; then
-    IFS= read -r _boot </proc/sys/kernel/random/boot_id
+    IFS= read -r this_boot </proc/sys/kernel/random/boot_id
   else
-    _boot=$(sysctl -n kern.bootsessionuuid 2>/dev/null) || _boot=$(sysctl -n kern.boottime)
+    this_boot=$(sysctl -n kern.bootsessionuuid 2>/dev/null) || this_boot=$(sysctl -n kern.boottime)
   fi
-  printf '%s/%s\n' "$_boot" "$(started 1)"
+  born 1
+  this_boot=$this_boot/$born
 }
 
 # Is the process that these three name still there?
 alive() { # PID STARTED BOOT
-  [ -n "$1" ] && [ "$3" = "$this_boot" ] && [ -n "$2" ] && [ "$2" = "$(started "$1")" ]
+  [ -n "$1" ] && [ "$3" = "$this_boot" ] && [ -n "$2" ] && born "$1" && [ "$2" = "$born" ]
 }
-this_boot=$(boot)
+boot
 
 # The value of a key in a file of key=value lines; nothing when there is no such file.
 field() { # FILE KEY
@@ -84,12 +105,30 @@ field() { # FILE KEY
 
 # Does the process live that a file names with its lines pid=, started= and boot=?
 file_lives() { # FILE
-  alive "$(field "$1" pid)" "$(field "$1" started)" "$(field "$1" boot)"
+  _pid='' _started='' _boot=''
+  while IFS= read -r _line; do
+    case $_line in
+      pid=*) _pid=${_line#*=} ;;
+      started=*) _started=${_line#*=} ;;
+      boot=*) _boot=${_line#*=} ;;
+    esac
+  done 2>/dev/null <"$1"
+  alive "$_pid" "$_started" "$_boot"
 }
 
-# Write standard input to a file whole or not at all.
+# The lines of a file, each with something before it, if there is such a file.
+show() { # PREFIX FILE
+  while IFS= read -r _line || [ -n "$_line" ]; do
+    printf '%s%s\n' "$1" "$_line"
+  done 2>/dev/null <"$2"
+  return 0
+}
+
+# Write the lines of standard input to a file whole or not at all.
 put() { # FILE
-  cat >"$1.part.$$" && mv -f "$1.part.$$" "$1"
+  while IFS= read -r _line; do
+    printf '%s\n' "$_line" || return
+  done >"$1.part.$$" && mv -f "$1.part.$$" "$1"
 }
 
 # Wait a little, the longer the longer it takes. `waited` counts hundredths of a second by what was slept and not by a clock,

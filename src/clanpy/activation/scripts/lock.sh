@@ -1,12 +1,12 @@
 # Take the host's lock and hold it until we are ended by a signal: the connection's life line sends one when the connection ends,
 # however it ends. A guard may have taken the lock over by then; if so it is the guard's.
 # Variables: owner controller run reason wait_for (hundredths of a second) steal (0|1)
-places "$(id -u)"
+places "$(own_number)"
 denied() {
   say "denied=$locks"
   exit 3
 }
-mkdir -p "$locks" 2>/dev/null || denied
+[ -d "$locks" ] || mkdir -p "$locks" 2>/dev/null || denied
 token=$run.$$.$(date +%s)
 mine=$locks/mine.$$
 # The traps for signals make an end by one an ordinary end.

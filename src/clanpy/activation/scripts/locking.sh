@@ -55,14 +55,15 @@ lock_leave() { # TOKEN [FILE]
 
 # The lines of a lock file, written for process PID.
 lock_text() { # PID TOKEN KIND(controller|guard)
-  printf '%s\n' "token=$2" "kind=$3" "pid=$1" "started=$(started "$1")" "boot=$this_boot" "since=$(date +%s)" \
+  born "$1"
+  printf '%s\n' "token=$2" "kind=$3" "pid=$1" "started=$born" "boot=$this_boot" "since=$(date +%s)" \
     "owner=$owner" "host=$controller" "run=$run" "reason=$reason"
 }
 
 # A guard takes the lock over from the controller that started it, whose token it was given, and gives it back when it ends: so
 # nobody comes between the activations of one run. From the guard: id token and what lock_text wants.
 guard_lock() {
-  mkdir -p "$locks" && lock_text $$ "$id.guard.$$" guard >"$locks/mine.$$" || return
+  { [ -d "$locks" ] || mkdir -p "$locks"; } && lock_text $$ "$id.guard.$$" guard >"$locks/mine.$$" || return
   _status=1 _tries=0
   while [ "$_status" != 0 ] && [ "$_tries" -lt 100 ]; do # the controller may let go of it at this very moment
     _tries=$((_tries + 1))

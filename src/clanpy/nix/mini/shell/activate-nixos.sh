@@ -20,7 +20,8 @@ snippet_done() { # NAME CODE
 
 @snippets@
 
-mkdir -p /run "${NIX_STATE_DIR:-/nix/var/nix}/gcroots"
+have_folder /run
+have_folder "${NIX_STATE_DIR:-/nix/var/nix}/gcroots"
 atomic_link "$systemConfig" /run/current-system
 atomic_link /run/current-system "${NIX_STATE_DIR:-/nix/var/nix}/gcroots/current-system"
 exit "$_status"

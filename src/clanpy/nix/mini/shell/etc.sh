@@ -6,6 +6,8 @@
 state=/var/lib/mini
 tab=$(printf '\t')
 
+have_folder() { [ -d "$1" ] || mkdir -p "$1"; }
+
 atomic_link() { # TARGET LINK
   ln -sfn "$1" "$2.mini-new" && mv -fT "$2.mini-new" "$2"
 }
@@ -27,10 +29,10 @@ keep_foreign() { # path below /etc
 
 place_file() { # SYSTEM MODE OWNER PATH
   case $4 in
-    */*) mkdir -p "/etc/${4%/*}" ;;
+    */*) have_folder "/etc/${4%/*}" ;;
   esac
   if [ "$2" = symlink ]; then
-    if [ "$(readlink "/etc/$4")" = "/etc/static/$4" ]; then return 0; fi
+    if [ -L "/etc/$4" ] && [ "/etc/$4" -ef "/etc/static/$4" ]; then return 0; fi
     keep_foreign "$4" && atomic_link "/etc/static/$4" "/etc/$4"
   else
     keep_foreign "$4" || return 1
@@ -56,7 +58,8 @@ remove_file() { # path below /etc
 
 setup_etc() { # SYSTEM
   etc_failed=0
-  mkdir -p /etc "$state"
+  have_folder /etc
+  have_folder "$state"
   atomic_link "$1/etc" /etc/static
   while IFS=$tab read -r mode owner path; do
     place_file "$1" "$mode" "$owner" "$path" || etc_failed=1

@@ -18,7 +18,7 @@ if [ ! -e /etc/NIXOS ] && ! grep -qs '^ID="\{0,1\}nixos"\{0,1\}$' /etc/os-releas
 fi
 [ "$action" != check ] || exit 0
 
-mkdir -p /run/nixos
+[ -d /run/nixos ] || mkdir -p /run/nixos
 exec 9>/run/nixos/switch-to-configuration.lock
 if ! flock -n 9; then
   echo "Could not acquire lock" >&2
@@ -27,15 +27,23 @@ fi
 
 install_boot_entries() {
   profiles=${NIX_STATE_DIR:-/nix/var/nix}/profiles
-  mkdir -p /boot/loader/entries || return 1
+  [ -d /boot/loader/entries ] || mkdir -p /boot/loader/entries || return 1
   default=nixos-mini.conf
-  rm -f /boot/loader/entries/nixos-generation-*.conf
+  current=$(readlink "$profiles/system")
+  for entry in /boot/loader/entries/nixos-generation-*.conf; do
+    number=${entry##*-}
+    [ -L "$profiles/system-${number%.conf}-link" ] || rm -f "$entry"
+  done
   for link in "$profiles"/system-*-link; do
     [ -L "$link" ] || continue
     number=${link##*/system-}
     number=${number%-link}
-    boot_entry "nixos-generation-$number.conf" "$(readlink "$link")" "$number" || return 1
-    if [ "$(readlink "$link")" = "$out" ] && [ "$(readlink "$profiles/system")" = "${link##*/}" ]; then
+    entry=/boot/loader/entries/nixos-generation-$number.conf
+    # what a generation is never changes, but the number of the last one may be given anew
+    if [ "$current" = "${link##*/}" ] || [ ! -e "$entry" ]; then
+      boot_entry "${entry##*/}" "$(readlink "$link")" "$number" || return 1
+    fi
+    if [ "$current" = "${link##*/}" ] && [ "$(readlink "$link")" = "$out" ]; then
       default=nixos-generation-$number.conf
     fi
   done
@@ -86,7 +94,7 @@ ssh_changed() {
 }
 reload_ssh() {
   [ -x /usr/sbin/sshd ] || return 0
-  mkdir -p /run/sshd
+  [ -d /run/sshd ] || mkdir -p /run/sshd
   /usr/sbin/sshd -t || return 1
   if [ -d /run/systemd/system ]; then
     systemctl reload ssh 9>&-

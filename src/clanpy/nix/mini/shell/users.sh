@@ -7,6 +7,13 @@ rewrite() { # FILE SED-SCRIPT: whole or not at all, with owner and mode kept
   cp -pT "$1" "$1.mini-new" && sed -e "$2" "$1" >"$1.mini-new" && mv -fT "$1.mini-new" "$1"
 }
 
+describes() { # NAME END: whether the line of an account ends like this
+  while IFS= read -r line; do
+    case $line in "$1:"*) case $line in *"$2") return 0 ;; *) return 1 ;; esac ;; esac
+  done </etc/passwd
+  return 1
+}
+
 has_entry() { # FILE NAME
   grep -q "^$2:" "$1"
 }
@@ -49,8 +56,10 @@ ensure_user() { # NAME NUMBER GROUP HOME SHELL FIRST DESCRIPTION GROUPS
   if grep -qxF -- "$1" "$state/users-made"; then
     full=$7
     [ "$full" != - ] || full=
-    full=$(printf %s "$full" | sed 's/[\\&|]/\\&/g')
-    rewrite /etc/passwd "s|^\($1:[^:]*:[^:]*:[^:]*\):.*|\1:$full:$4:$5|"
+    if ! describes "$1" ":$full:$4:$5"; then
+      full=$(printf %s "$full" | sed 's/[\\&|]/\\&/g')
+      rewrite /etc/passwd "s|^\($1:[^:]*:[^:]*:[^:]*\):.*|\1:$full:$4:$5|"
+    fi
   fi
   ensure_home "$1" "$(sed -n "s/^$1:[^:]*:[^:]*:[^:]*:[^:]*:\([^:]*\):.*/\1/p" /etc/passwd)"
   if [ "$8" != - ]; then
@@ -68,7 +77,7 @@ remove_user() { # NAME: only those that were made here; the home stays
 }
 
 setup_users() { # SYSTEM
-  mkdir -p "$state"
+  have_folder "$state"
   touch "$state/users-made"
   while IFS=$tab read -r kind name number group home shell first description groups; do
     case $kind in
