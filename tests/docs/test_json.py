@@ -175,6 +175,7 @@ def test_what_is_printed_of_real_hosts_is_documented(lab: LentLab, tmp_path: Pat
 
     assert told("Result of a run", "machines", "update") == []
     assert told("machines status", "machines", "status") == []
+    assert told("doctor", "doctor") == []
     assert told("machines exec", "machines", "exec", "--", "true") == []
     assert told("lab status", "lab", "status") == []
     assert told("runs show", "runs", "show") == []

@@ -80,13 +80,14 @@ def test_every_exit_code_is_documented_once() -> None:
 
 def test_the_rule_for_mixed_endings_is_as_documented() -> None:
     """The numbered rule of exit-codes.md, tried on every pair of endings."""
-    assert len(re.findall(r"^\d\. ", read("exit-codes.md"), re.MULTILINE)) == 5  # the rules of `expected`
+    assert len(re.findall(r"^\d\. ", read("exit-codes.md"), re.MULTILINE)) == 6  # the rules of `expected`
     causes: dict[Outcome, ExitCode] = {
         Outcome.FAILED: ExitCode.HOSTS_FAILED,
         Outcome.UNREACHABLE: ExitCode.UNREACHABLE,
         Outcome.LOCKED: ExitCode.CONFLICT,
         Outcome.ROLLED_BACK: ExitCode.ROLLED_BACK,
         Outcome.CANCELLED: ExitCode.INTERRUPTED,
+        Outcome.SKIPPED: ExitCode.BUDGET_SPENT,
     }
 
     for pair in product(Outcome, repeat=2):
@@ -96,10 +97,12 @@ def test_the_rule_for_mixed_endings_is_as_documented() -> None:
 
 def expected(pair: tuple[Outcome, ...], causes: dict[Outcome, ExitCode]) -> ExitCode:
     bad = {outcome for outcome in pair if outcome not in GOOD}
-    if not bad:
-        return ExitCode.DONE
     if Outcome.CANCELLED in bad:
         return ExitCode.INTERRUPTED
+    if Outcome.SKIPPED in pair:
+        return ExitCode.BUDGET_SPENT
+    if not bad:
+        return ExitCode.DONE
     if Outcome.ROLLED_BACK in bad:
         return ExitCode.ROLLED_BACK
     return causes[bad.pop()] if len(bad) == 1 else ExitCode.HOSTS_FAILED

@@ -47,12 +47,12 @@ def exit_code(ends: Iterable[tuple[Outcome, ExitCode | None]]) -> ExitCode:
     known = list(ends)
     bad = [(outcome, code) for outcome, code in known if outcome not in GOOD]
     outcomes = {outcome for outcome, _ in bad}
-    if not bad:
-        return ExitCode.DONE
     if Outcome.CANCELLED in outcomes:
         return ExitCode.INTERRUPTED
     if any(code is ExitCode.BUDGET_SPENT for _, code in known):
         return ExitCode.BUDGET_SPENT
+    if not bad:
+        return ExitCode.DONE
     if Outcome.ROLLED_BACK in outcomes:
         return ExitCode.ROLLED_BACK
     codes = {code if code is not None else ExitCode.HOSTS_FAILED for _, code in bad}
