@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from clanpy.deployment.activator import Activator
 from clanpy.deployment.building import Builder
 from clanpy.deployment.copying import Copier
+from clanpy.deployment.delivery import Deliveries
 from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
 from clanpy.deployment.reach import Reach
 from clanpy.deployment.releases import Releases, find_nix
@@ -19,6 +20,7 @@ from clanpy.deployment.remote_build import RemoteMaker
 from clanpy.deployment.rollback import Rollback
 from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
 from clanpy.deployment.update import Slots, Updater
+from clanpy.deployment.upload import Uploader
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome
 from clanpy.rollout.interrupts import Interrupts
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from clanpy.journal import Recorder
     from clanpy.nix.program import NixProgram
 
-__all__ = ["RunResult", "build", "deploy", "roll_back"]
+__all__ = ["RunResult", "build", "deploy", "roll_back", "upload"]
 
 
 async def deploy(
@@ -53,7 +55,8 @@ async def deploy(
     limits = Limits.derived(parallel=options.parallel)
     run = _run("update", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
-    releases = _releases(surroundings, names, options)
+    deliveries = Deliveries(surroundings, recorder.run)
+    releases = _releases(surroundings, names, options, deliveries)
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
@@ -64,7 +67,8 @@ async def deploy(
             reach=reach,
             releases=releases,
             makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
-            activator=_activator("update", surroundings, options, recorder, reach),
+            activator=_activator("update", options, recorder, reach, deliveries),
+            deliveries=deliveries,
         )
         result = await run.each(names, updater.update, at_once=limits.hosts)
         making.cancel()
@@ -88,7 +92,7 @@ async def build(
     """
     run = _run("build", surroundings, recorder, sinks, interrupts)
     nix = find_nix(surroundings)
-    releases = _releases(surroundings, names, options)
+    releases = _releases(surroundings, names, options, Deliveries(surroundings, recorder.run))
 
     async def build_one(host: HostRun) -> Verdict:
         maker = makers.of(host.name)
@@ -127,7 +131,7 @@ async def roll_back(
         rollback = Rollback(
             options=options,
             reach=reach,
-            activator=_activator("rollback", surroundings, options, recorder, reach),
+            activator=_activator("rollback", options, recorder, reach, Deliveries(surroundings, recorder.run)),
             machine=surroundings.fleet.machines[name],
             to=to,
             account=account,
@@ -136,9 +140,33 @@ async def roll_back(
     return replace(result, round_trips=dict(reach.round_trips))
 
 
-def _releases(surroundings: Surroundings, names: Sequence[str], options: Options) -> Releases:
+async def upload(
+    surroundings: Surroundings,
+    names: Sequence[str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Bring machines their secrets, and activate nothing (but where a machine decrypts them in its activation).
+
+    Raises:
+        JournalError: the journal can't be written.
+    """
+    run = _run("upload", surroundings, recorder, sinks, interrupts)
+    deliveries = Deliveries(surroundings, recorder.run)
+    async with Reach.of(surroundings) as reach:
+        activator = _activator("upload", options, recorder, reach, deliveries)
+        uploader = Uploader(options=options, reach=reach, activator=activator, deliveries=deliveries)
+        result = await run.each(names, uploader.upload, at_once=Limits.derived(parallel=options.parallel).hosts)
+    return replace(result, round_trips=dict(reach.round_trips))
+
+
+def _releases(surroundings: Surroundings, names: Sequence[str], options: Options, deliveries: Deliveries) -> Releases:
     machines = surroundings.fleet.machines
-    return Releases(surroundings, names, made_elsewhere((machines[name] for name in names), options.build_host))
+    elsewhere = made_elsewhere((machines[name] for name in names), options.build_host)
+    return Releases(surroundings, names, elsewhere, deliveries.problem)
 
 
 def _run(
@@ -157,10 +185,15 @@ def _run(
     )
 
 
-def _activator(
-    purpose: str, surroundings: Surroundings, options: Options, recorder: Recorder, reach: Reach
-) -> Activator:
-    return Activator(run=recorder.run, purpose=purpose, surroundings=surroundings, options=options, reach=reach)
+def _activator(purpose: str, options: Options, recorder: Recorder, reach: Reach, deliveries: Deliveries) -> Activator:
+    return Activator(
+        run=recorder.run,
+        purpose=purpose,
+        surroundings=deliveries.surroundings,
+        options=options,
+        reach=reach,
+        deliveries=deliveries,
+    )
 
 
 def _processes(nix: NixProgram | ClanpyError) -> int:

@@ -26,6 +26,7 @@ class Stage(StrEnum):
     CONNECT = "connect"
     BUILD = "build"
     COPY = "copy"
+    SECRETS = "secrets"
     ACTIVATE = "activate"
     CONFIRM = "confirm"
     PROFILE = "profile"

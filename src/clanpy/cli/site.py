@@ -68,6 +68,7 @@ def open_site(
     journal = Journal.of(fleet.root, fleet.meta.name, lab)
     surroundings = replace(
         _surroundings(fleet, ways, environment),
+        lab=lab,
         retries=retries,
         builders=_builders(fleet, ways, check, in_lab=environment is not None, override=build_host),
     )

@@ -12,10 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clanpy.cli.context import (
+    DryRun,
+    HostKeys,
     Json,
+    KeyCheck,
     Name,
     Names,
+    Parallel,
+    StealLock,
     Tags,
+    WaitLock,
     new_app,
     open_fleet,
     print_json,
@@ -202,6 +208,33 @@ def fix(
     session = open_session(ctx, fleet)
     chosen = _chosen(fleet, machines, tags) if machines or tags else ()
     show_fixed(asyncio.run(repair(session, chosen, generators or ())), json=json)
+
+
+@app.command()
+def upload(
+    ctx: typer.Context,
+    machines: Names = None,
+    *,
+    tags: Tags = None,
+    dry_run: DryRun = False,
+    parallel: Parallel = None,
+    wait_lock: WaitLock = True,
+    steal_lock: StealLock = False,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    json: Json = False,
+) -> None:
+    """Bring machines the secrets that they need, where those are not there yet, and restart what uses them. Nothing else is changed."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    how = verbs.How(
+        parallel=parallel,
+        check=host_key_check,
+        dry_run=dry_run,
+        wait_lock=wait_lock,
+        steal_lock=steal_lock,
+        as_json=json,
+    )
+    raise typer.Exit(verbs.upload(ctx, verbs.Selection(names=machines or (), tags=split_tags(tags)), how))
 
 
 @app.command()

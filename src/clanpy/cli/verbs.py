@@ -14,6 +14,7 @@ from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
 from clanpy.deploy import RunResult, deploy, roll_back
 from clanpy.deploy import build as build_here
+from clanpy.deploy import upload as upload_secrets
 from clanpy.deployment.execute import execute as execute_everywhere
 from clanpy.deployment.execute import execute_exit_code
 from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Options
@@ -119,6 +120,19 @@ def build(ctx: typer.Context, selection: Selection, how: How) -> int:
         return await build_here(site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts)
 
     return follow_run(ctx, site, work, as_json=how.as_json, paths=True)
+
+
+def upload(ctx: typer.Context, selection: Selection, how: How) -> int:
+    """`vars upload`."""
+    site = how.site(ctx)
+    hosts = [machine.name for machine in selection.of(site)]
+
+    async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
+        return await upload_secrets(
+            site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts
+        )
+
+    return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
 
 
 def rollback(ctx: typer.Context, name: str, how: How, *, to: str | None, account: str | None) -> int:

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clanpy.activation import Activation, GuardOutcome, LockHeldError, lock
+from clanpy.activation import Activation, GuardError, GuardOutcome, LockHeldError, lock
 from clanpy.deployment.activate import Guarded
+from clanpy.deployment.reach import facts_of
 from clanpy.events import Stage
 
 
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from clanpy.activation import HeldLock, HostFacts, LockInfo, RunRecord
+    from clanpy.deployment.delivery import Deliveries
     from clanpy.deployment.options import Options, Surroundings
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.run import HostRun
-    from clanpy.inventory.model import Machine
+    from clanpy.inventory.model import HostConfig, Machine
     from clanpy.ssh import Connection
 
 
@@ -32,6 +34,16 @@ class Activator:
     surroundings: Surroundings
     options: Options
     reach: Reach
+    deliveries: Deliveries
+
+    async def deliver(self, host: HostRun, conn: Connection, config: HostConfig) -> bool:
+        """Bring a host its secrets, and activate nothing. Gives whether anything was done."""
+        async with self._locked(host, conn) as (_, waited):
+            if waited and await self.deliveries.is_current(config, await facts_of(conn, config.machine)):
+                return False
+            with host.committed():
+                await self.deliveries.put(host, conn, config, apply=True)
+        return True
 
     async def activate(
         self,
@@ -43,6 +55,7 @@ class Activator:
         account: str | None = None,
         generation: int | None = None,
         is_still_wanted: Callable[[], Awaitable[bool]] | None = None,
+        secrets: HostConfig | None = None,
     ) -> bool:
         """Make a path live and see it confirmed.
 
@@ -54,6 +67,7 @@ class Activator:
             account: whose home it is; None for the system.
             generation: the generation of the profile that is gone back to.
             is_still_wanted: asked when we had to wait for somebody else, who may have done the same.
+            secrets: whose secrets are brought there before; the guard takes them back when it goes back.
 
         Returns:
             Whether anything was done.
@@ -72,7 +86,14 @@ class Activator:
             if waited and is_still_wanted is not None and not await is_still_wanted():
                 return False
             with host.committed():
-                await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(held)
+                if secrets is not None:
+                    await self.deliveries.put(host, conn, secrets, apply=False)
+                try:
+                    await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(held)
+                except GuardError:  # there is none that would take them back
+                    if secrets is not None:
+                        await self.deliveries.take_back(host, conn)
+                    raise
         return True
 
     async def mend(self, host: HostRun, conn: Connection, machine: Machine, facts: HostFacts) -> None:

@@ -78,6 +78,7 @@ class Surroundings:
         owner: who does it, for others to read.
         controller: the computer it is done from.
         retries: how often a connection that could not be made is tried again.
+        lab: the lab that this is, if it is one.
         is_dead: whether a run that holds a lock is one of our own that is known to have died: then its lock is taken over.
     """
 
@@ -92,6 +93,7 @@ class Surroundings:
     controller: str = field(default_factory=socket.gethostname)
     retries: int = RETRIES
     is_dead: Callable[[LockInfo], bool] = nobody_is_dead
+    lab: str | None = None
 
     def lock_owner(self, run: str, reason: str) -> LockOwner:
         """Who we are, as the hosts are told."""

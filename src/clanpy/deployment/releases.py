@@ -17,7 +17,7 @@ from clanpy.nix.source import Stager
 
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from clanpy.deployment.options import Surroundings
     from clanpy.inventory.model import HostConfig
@@ -50,12 +50,14 @@ class _Answer(Generic[_T]):
 class Releases:
     """The releases of some machines. `run` makes them, `of` waits for one.
 
-    For those that are made `elsewhere` only the sources are made here: `source` waits for them.
+    For those that are made `elsewhere` only the sources are made here: `source` waits for them. `problem` says why a machine is
+    not to be made at all, before anything is.
     """
 
     surroundings: Surroundings
     names: Sequence[str]
     elsewhere: Collection[str] = ()
+    problem: Callable[[HostConfig], ClanpyError | None] = lambda _: None
     _configs: dict[str, HostConfig | ClanpyError] = field(default_factory=dict, init=False)
     _answers: dict[str, _Answer[Release]] = field(default_factory=dict, init=False)
     _sources: dict[str, _Answer[Source]] = field(default_factory=dict, init=False)
@@ -64,7 +66,9 @@ class Releases:
         for name in self.names:
             self._answers[name], self._sources[name] = _Answer(), _Answer()
             try:
-                self._configs[name] = resolve(self.surroundings.fleet, name)
+                self._configs[name] = config = resolve(self.surroundings.fleet, name)
+                if (problem := self.problem(config)) is not None:
+                    raise problem
             except ClanpyError as error:
                 self._configs[name] = error
                 self._answers[name].give(error)

@@ -18,6 +18,7 @@ from clanpy.nix.release import Artifact, Release
 if TYPE_CHECKING:
     from clanpy.activation import HostFacts
     from clanpy.deployment.activator import Activator
+    from clanpy.deployment.delivery import Deliveries
     from clanpy.deployment.making import Makers
     from clanpy.deployment.options import Options
     from clanpy.deployment.reach import Reach
@@ -43,6 +44,17 @@ class Slots:
         self.activate = asyncio.Semaphore(self.limits.activate)
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done to a host: the slots to activate, and whether its secrets are delivered."""
+
+    slots: tuple[str, ...]
+    secrets: bool
+
+    def __bool__(self) -> bool:
+        return bool(self.slots) or self.secrets
+
+
 @dataclass(slots=True, kw_only=True)
 class Updater:
     """Updates hosts. One for a run; `update` is called once for each host."""
@@ -53,6 +65,7 @@ class Updater:
     releases: Releases
     makers: Makers
     activator: Activator
+    deliveries: Deliveries
 
     async def update(self, host: HostRun) -> Verdict:
         """Bring a host to its release.
@@ -67,10 +80,11 @@ class Updater:
                 facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
             release = await self.makers.of(host.name).release(host, conn)
-            if not facts.differs(wanted(release)):
+            work = await self._work(config, facts, release)
+            if not work:
                 return Verdict(outcome=Outcome.UNCHANGED)
             if self.options.dry_run:
-                return self._planned(host, facts, release)
+                return self._planned(host, facts, release, work)
             self._check_lock(facts)
             if facts.left_over:
                 await self.activator.mend(host, conn, config.machine, facts)
@@ -81,8 +95,18 @@ class Updater:
     async def _facts(self, conn: Connection, config: HostConfig) -> HostFacts:
         return await facts_of(conn, config.machine, standalone_accounts(config))
 
-    def _planned(self, host: HostRun, facts: HostFacts, release: Release) -> Verdict:
-        for slot in facts.differs(wanted(release)):
+    async def _work(self, config: HostConfig, facts: HostFacts, release: Release) -> _Work:
+        """What is not as it should be. Where secrets are decrypted by the activation, new ones need one."""
+        slots = facts.differs(wanted(release))
+        has_secrets = await self.deliveries.is_current(config, facts)
+        if not has_secrets and SYSTEM not in slots and self.deliveries.makes_its_own(config):
+            slots = (SYSTEM, *slots)
+        return _Work(slots, secrets=not has_secrets)
+
+    def _planned(self, host: HostRun, facts: HostFacts, release: Release, work: _Work) -> Verdict:
+        if work.secrets:
+            host.note("its secrets would be delivered")
+        for slot in work.slots:
             now = facts.running if slot == SYSTEM else _home_now(facts, slot)
             host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
         return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
@@ -96,19 +120,25 @@ class Updater:
             raise lock_held(facts.host, holder)
 
     async def _change(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> Verdict:
-        slots = facts.differs(wanted(release))
-        if not slots:
+        config = self.releases.config(host.name)
+        work = await self._work(config, facts, release)
+        if not work:
             return Verdict(outcome=Outcome.UNCHANGED)
         host.check_budget(self.options.max_failures)
-        release = await self.makers.of(host.name).build(host, conn, release)
-        artifacts = {slot: _artifact(release, slot) for slot in slots}
-        await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
+        artifacts: dict[str, Artifact] = {}
+        if work.slots:
+            release = await self.makers.of(host.name).build(host, conn, release)
+            artifacts = {slot: _artifact(release, slot) for slot in work.slots}
+            await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
         changed = False
+        if work.secrets and SYSTEM not in artifacts:
+            changed = await self.activator.deliver(host, conn, config)
         for slot, artifact in artifacts.items():
             if changed and host.interrupts.stopping:
                 host.note(f"{slot} is left as it is: the run was interrupted", level="warning")
                 break
-            changed = await self._activate(host, conn, artifact, slot, release) or changed
+            secrets = config if slot == SYSTEM and work.secrets else None
+            changed = await self._activate(host, conn, artifact, slot, release=release, secrets=secrets) or changed
         return Verdict(outcome=Outcome.CONFIRMED if changed else Outcome.UNCHANGED, system=release.system.out)
 
     async def _copy(self, host: HostRun, conn: Connection, paths: list[str]) -> None:
@@ -116,11 +146,20 @@ class Updater:
             with host.stage(Stage.COPY) as note:
                 note.text = await self.makers.of(host.name).deliver(host, conn, paths)
 
-    async def _activate(self, host: HostRun, conn: Connection, artifact: Artifact, slot: str, release: Release) -> bool:
+    async def _activate(
+        self,
+        host: HostRun,
+        conn: Connection,
+        artifact: Artifact,
+        slot: str,
+        *,
+        release: Release,
+        secrets: HostConfig | None,
+    ) -> bool:
         config = self.releases.config(host.name)
 
         async def is_still_wanted() -> bool:
-            return slot in (await self._facts(conn, config)).differs(wanted(release))
+            return slot in (await self._work(config, await self._facts(conn, config), release)).slots
 
         async with self.slots.activate, AsyncExitStack() as stack:
             host.check_budget(self.options.max_failures)
@@ -133,6 +172,7 @@ class Updater:
                 artifact.out,
                 account=artifact.installable.account,
                 is_still_wanted=is_still_wanted,
+                secrets=secrets,
             )
 
 

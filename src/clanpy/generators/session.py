@@ -88,6 +88,25 @@ class Session:
             lab=lab,
         )
 
+    @classmethod
+    def of(cls, context: VarsContext, *, backend: Backend, lab: str | None = None) -> Self:
+        """As `open`, without looking for private keys: enough to see what is there; `with_keys` reads it.
+
+        Raises:
+            GeneratorInvalidError, GeneratorCycleError: the declarations make no sense.
+            PlainStoreError: the plain store, outside a lab.
+        """
+        tree = Tree(context.root, Disk())
+        tree.settle()
+        graph = build(context)
+        return cls(
+            context=context, graph=graph, tree=tree, keyring=Keyring(()), backend=backend, now=utc_now, lab=lab
+        )
+
+    def with_keys(self, keyring: Keyring) -> Self:
+        """The same with these private keys."""
+        return replace(self, keyring=keyring)
+
     def fresh(self) -> Self:
         """The same fleet as its disk is now."""
         return replace(self)

@@ -78,6 +78,12 @@ def health(node: Node, store: VarStore, now: datetime) -> Health:
     return Health(ends=end)
 
 
+def unready(graph: Graph, store: VarStore, machine: str, now: datetime) -> tuple[Finding, ...]:
+    """What of a machine's values is not there, or was made for something else: without it the machine can't be built."""
+    found = ((id_, health(graph.nodes[id_], store, now)) for id_ in graph.of_machine(machine))
+    return tuple(Finding(str(id_), h.state, h.detail) for id_, h in found if h.state in (State.MISSING, State.OUTDATED))
+
+
 def examine(
     graph: Graph, store: VarStore, policy: ReaderPolicy, machines: Iterable[str], now: datetime
 ) -> tuple[Finding, ...]:

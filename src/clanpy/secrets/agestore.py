@@ -54,17 +54,7 @@ class AgeStore:
             SecretNotFoundError: there is none.
             NoKeyError, TamperedError: it can't be decrypted.
         """
-        data = read_file(self.root, _file(folder))
-        try:
-            return Secret(age.decrypt(data, self.keyring.identities))
-        except NoKeyError as error:
-            raise NoKeyError(
-                f"no private key at hand opens {_file(folder)}", hint="`clanpy secrets key show` lists them"
-            ) from error
-        except SecretFormatError:
-            raise TamperedError(
-                f"{_file(folder)} was changed without its key, or is damaged", hint="restore the file from git"
-            ) from None
+        return self._opened(_file(folder))
 
     def access(self, folder: PurePosixPath) -> Access:
         listed = read_file(self.root, _list(folder)).decode().splitlines()
@@ -123,6 +113,28 @@ class AgeStore:
         transaction.write(folder / _PUBLIC, f"{public}\n".encode())
         self._new[reader] = (PublicKey(public),)
         return True
+
+    def machine_key(self, machine: str) -> Secret | None:
+        """The private key of a machine; None of one that keeps its own."""
+        path = _MACHINE_KEYS / machine / "key.age"
+        return self._opened(path) if (self.root / path).is_file() else None
+
+    def ciphertext(self, folder: PurePosixPath) -> bytes:
+        """The value as it is kept."""
+        return read_file(self.root, _file(folder))
+
+    def _opened(self, path: PurePosixPath) -> Secret:
+        data = read_file(self.root, path)
+        try:
+            return Secret(age.decrypt(data, self.keyring.identities))
+        except NoKeyError as error:
+            raise NoKeyError(
+                f"no private key at hand opens {path}", hint="`clanpy secrets key show` lists them"
+            ) from error
+        except SecretFormatError:
+            raise TamperedError(
+                f"{path} was changed without its key, or is damaged", hint="restore the file from git"
+            ) from None
 
     def _put(self, transaction: Transaction, folder: PurePosixPath, value: Secret, keys: tuple[PublicKey, ...]) -> None:
         self._put_files(transaction, _file(folder), value, keys)

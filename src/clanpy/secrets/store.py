@@ -78,6 +78,8 @@ class SecretStore(Protocol):
     def keys_of(self, reader: Reader) -> tuple[PublicKey, ...]: ...
     def needs_key(self, machine: str) -> bool: ...
     def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool: ...
+    def machine_key(self, machine: str) -> Secret | None: ...
+    def ciphertext(self, folder: PurePosixPath) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,23 @@ class SopsStore:
             self.write(transaction, folder, private, readers)
         self.access_folder.put_keys(transaction, reader, [PublicKey(public)])
         return True
+
+    def machine_key(self, machine: str) -> Secret | None:
+        """The private key of a machine; None of one that keeps its own (its ssh host key).
+
+        Raises:
+            NoKeyError, TamperedError: it can't be decrypted.
+        """
+        folder = machine_key_folder(machine)
+        return self.read(folder) if self.exists(folder) else None
+
+    def ciphertext(self, folder: PurePosixPath) -> bytes:
+        """The value as it is kept.
+
+        Raises:
+            SecretNotFoundError: there is none.
+        """
+        return read_file(self.root, f"{folder}/{SECRET_LEAF}")
 
     def _reencrypted(self, folder: PurePosixPath, wanted: tuple[PublicKey, ...], lost: frozenset[str]) -> bytes:
         file = self._parsed(folder)
