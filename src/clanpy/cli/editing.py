@@ -59,7 +59,7 @@ def set_(
     from clanpy.inventory import editing  # noqa: PLC0415 - rooms are imported when a command runs
 
     root, where, what = fleet_root(ctx), editing.path_of(path), editing.value_of(value)
-    _carry_out(ctx, lambda: editing.set_value(root, where, what, file=file), How(dry_run, force, as_json))
+    carry_out(ctx, lambda: editing.set_value(root, where, what, file=file), How(dry_run, force, as_json))
 
 
 def unset(
@@ -75,7 +75,7 @@ def unset(
     from clanpy.inventory import editing  # noqa: PLC0415 - rooms are imported when a command runs
 
     root, where = fleet_root(ctx), editing.path_of(path)
-    _carry_out(ctx, lambda: editing.unset_value(root, where, file=file), How(dry_run, force, as_json))
+    carry_out(ctx, lambda: editing.unset_value(root, where, file=file), How(dry_run, force, as_json))
 
 
 def create(
@@ -114,7 +114,7 @@ def create(
     given = {key: value for key, value in fields.items() if value}
     root = fleet_root(ctx)
     new = editing.NewMachine(name=name, fields=given, file=file, with_files=files)
-    _carry_out(ctx, lambda: editing.create(root, new), How(dry_run, force, as_json))
+    carry_out(ctx, lambda: editing.create(root, new), How(dry_run, force, as_json))
 
 
 def rename(
@@ -130,7 +130,7 @@ def rename(
     from clanpy.inventory import editing  # noqa: PLC0415 - rooms are imported when a command runs
 
     root = fleet_root(ctx)
-    _carry_out(ctx, lambda: editing.rename(root, name, to), How(dry_run, force, as_json))
+    carry_out(ctx, lambda: editing.rename(root, name, to), How(dry_run, force, as_json))
 
 
 def delete(
@@ -147,7 +147,7 @@ def delete(
 
     root = fleet_root(ctx)
     agreed = None if yes or dry_run else _agreed(editing.delete(root, name), name)
-    _carry_out(ctx, lambda: editing.delete(root, name), How(dry_run, force, as_json), agreed)
+    carry_out(ctx, lambda: editing.delete(root, name), How(dry_run, force, as_json), agreed)
 
 
 def _agreed(plan: Plan, name: str) -> Plan:
@@ -171,7 +171,8 @@ class How(NamedTuple):
     as_json: bool
 
 
-def _carry_out(ctx: typer.Context, make: Callable[[], Plan], how: How, agreed: Plan | None = None) -> None:
+def carry_out(ctx: typer.Context, make: Callable[[], Plan], how: How, agreed: Plan | None = None) -> None:
+    """Show an edit, or do it and say what was done."""
     from clanpy.inventory import editing  # noqa: PLC0415 - rooms are imported when a command runs
 
     if how.dry_run:

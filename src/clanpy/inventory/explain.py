@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from clanpy.errors import NothingMatchedError, Place, UsageError, nearest
@@ -89,6 +89,10 @@ def explain(fleet: Fleet, path: str) -> Explained:
         raise UsageError(str(error), hint='a path is written as in TOML: machines."a.b".tags') from None
     if not parts or "" in parts:
         raise UsageError(f"'{path}' is no path", hint="a path is written as in TOML: machines.web.tags")
+    if is_final(parts):
+        from clanpy.inventory.final import explain_final  # noqa: PLC0415 - services are read only for this
+
+        return explain_final(fleet, parts)
     if parts[0] == "machines" and parts[2:] == ("tags",) and parts[1] in fleet.machines:
         return _tags(fleet, evaluated, parts)
     if parts[0] == "aspects" and len(parts) == 3:  # noqa: PLR2004 - aspects, class, name
@@ -97,6 +101,14 @@ def explain(fleet: Fleet, path: str) -> Explained:
     if parts[0] == "instances" and depth is not None and parts[depth + 1 :]:
         return _setting(evaluated, parts[: depth + 1], parts[depth + 1 :])
     return _option(evaluated, parts)
+
+
+_OF_A_ROLE = frozenset({"machines", "tags", "settings", "extra_modules", "extraModules"})
+
+
+def is_final(path: Path_) -> bool:
+    """Whether a path is about a member as it is in the end: `instances.INSTANCE.roles.ROLE.MACHINE.settings…`."""
+    return path[0] == "instances" and path[2:3] == ("roles",) and path[4:5] != () and path[4] not in _OF_A_ROLE
 
 
 def definitions(fleet: Fleet, path: Path_) -> tuple[Line, ...]:
@@ -115,11 +127,11 @@ def _option(evaluated: Evaluated, path: Path_) -> Explained:
     found = _found(evaluated, path)
     translator = evaluated.translator
     lines = tuple(
-        Line(translator.place(c.place, path), _data(c.value), c.priority, c.order, c.dropped)
+        Line(translator.place(c.place, path), as_data(c.value), c.priority, c.order, c.dropped)
         for c in found.contributions
         if not c.place.file.startswith(_LIBRARY) or found.value is MISSING
     )
-    value = None if found.value is MISSING else _data(found.value)
+    value = None if found.value is MISSING else as_data(found.value)
     problem = None if found.error is None else found.error.message.replace("`", "'")
     kind = None if found.type is None else found.type.removeprefix("null or ")
     return Explained(dotted(path), value, kind, found.description, lines, problem)
@@ -195,31 +207,32 @@ def _setting(evaluated: Evaluated, base: Path_, inner: Path_) -> Explained:
     """A setting as one level of a role has it. What a member has in the end is told by `inventory show MACHINE`."""
     carried = _found(evaluated, base).value
     parts = carried.parts if isinstance(carried, Carried) else ()
-    here: list[Def] = [d for d in (_at(part, inner) for part in parts) if d is not None]
+    here: list[Def] = [d for d in (written_at(part, inner) for part in parts) if d is not None]
     full = (*base, *inner)
     if not here:
         names = [str(key) for part in parts for key in part.value]
         raise NothingMatchedError(f"there is nothing at '{dotted(full)}'", hint=nearest(inner[0], names))
     value: Any = merge(parts).value
     for name in inner:
-        key = _key(value, name)
+        key = key_in(value, name)
         value = None if key is None else value[key]
     return Explained(dotted(full), value, None, None, tuple(_lines(evaluated, here, full)), None)
 
 
-def _at(part: Def, path: Path_) -> Def | None:
+def written_at(part: Def, path: Path_) -> Def | None:
+    """What a definition says at a path below it."""
     value = part.value
     for name in path:
         while isinstance(value, Override | Order):
             value = value.content
-        key = _key(value, name)
+        key = key_in(value, name)
         if key is None:
             return None
         value = value[key]
     return Def(value, part.source)
 
 
-def _key(value: Any, name: str) -> str | None:
+def key_in(value: Any, name: str) -> str | None:
     """A key of a table by any of its spellings."""
     if not isinstance(value, Mapping):
         return None
@@ -227,6 +240,12 @@ def _key(value: Any, name: str) -> str | None:
 
 
 def _lines(evaluated: Evaluated, definitions: Sequence[Def], path: Path_) -> Iterator[Line]:
+    for d, line in counted(definitions, path):
+        yield replace(line, place=evaluated.translator.of(d, path))
+
+
+def counted(definitions: Sequence[Def], path: Path_) -> Iterator[tuple[Def, Line]]:
+    """Definitions of one value with what becomes of each, those that count first; without their places."""
     found = discharged(definitions, path)
     best = min((priority_of(d) for d in found), default=0)
     for d in sorted(found, key=priority_of):
@@ -235,10 +254,10 @@ def _lines(evaluated: Evaluated, definitions: Sequence[Def], path: Path_) -> Ite
         inner = d.value.content if isinstance(d.value, Override) else d.value
         order = inner.priority if isinstance(inner, Order) else MIDDLE
         content = inner.content if isinstance(inner, Order) else inner
-        yield Line(evaluated.translator.of(d, path), _data(content), priority, order, dropped)
+        yield d, Line(None, as_data(content), priority, order, dropped)
 
 
-def _data(value: Any) -> Any:
+def as_data(value: Any) -> Any:
     """A value as JSON data, for showing."""
     if isinstance(value, Carried):
         return encode(merge(value.parts).value)
@@ -255,7 +274,7 @@ def _shown(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _shown(item) for key, item in value.items()}
     if isinstance(value, Carried | Deferred):
-        return _data(value)
+        return as_data(value)
     if isinstance(value, list | tuple):
         return [_shown(item) for item in value]
     if value is None or isinstance(value, str | int | float):

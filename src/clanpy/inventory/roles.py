@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -81,9 +81,11 @@ class Roles:
                 self._services[instance.name] = error
         return self._services[instance.name]
 
-    def parts(self, machine: Machine, errors: list[ClanpyError]) -> Iterator[Part]:
-        """What a machine is in, in the order of instances and roles."""
+    def parts(self, machine: Machine, errors: list[ClanpyError], only: Collection[str] | None = None) -> Iterator[Part]:
+        """What a machine is in, in the order of instances and roles; or `only` what it is in of some instances."""
         for instance, role in self.by_machine[machine.name]:
+            if only is not None and instance.name not in only:
+                continue
             found = self.service(instance)
             if isinstance(found, ClanpyError):
                 errors.append(found)

@@ -201,11 +201,22 @@ def _known(names: tuple[str, ...]) -> str:
     return f"it has {', '.join(names)}" if names else "it has no settings"
 
 
+def at_levels(levels: Sequence[Level], find: Callable[[Def], Def | None]) -> list[Def]:
+    """What every file says at every level of what `find` gives of it."""
+    found = [(find(part), part, level) for level in levels for part in parts_of(level.settings)]
+    return [Def(here.value, _Origin(part.source, level)) for here, part, level in found if here is not None]
+
+
+def label_of(definition: Def) -> str:
+    """The level at which a definition of `at_levels` stands."""
+    return _level(definition).label
+
+
 def _merge_errors(fleet: Fleet, merged: Merged, who: str) -> Iterator[ClanpyError]:
     for path, definitions in merged.conflicts:
         if len({_level(d).label for d in definitions}) == 1:
             continue  # several files at one level: said once for that level, by `level_problems`
-        found = [(_place(fleet, d, path), d) for d in reversed(definitions)]
+        found = [(place_of(fleet, d, path), d) for d in reversed(definitions)]
         yield SettingConflictError(
             f"{who} has conflicting values for '{'.'.join(path)}'",
             place=found[-1][0],
@@ -217,7 +228,7 @@ def _merge_errors(fleet: Fleet, merged: Merged, who: str) -> Iterator[ClanpyErro
 def _level_errors(fleet: Fleet, merged: Merged, level: Level) -> Iterator[ClanpyError]:
     """What is wrong with one level by itself: files that contradict each other, wrappers in a wrong order."""
     for path, definitions in merged.conflicts:
-        found = [(_place(fleet, d, path), d) for d in fleet.places.in_order(definitions)]
+        found = [(place_of(fleet, d, path), d) for d in fleet.places.in_order(definitions)]
         yield ConflictError(
             f"'{dotted((*level.path, *path))}' has conflicting values",
             place=found[-1][0],
@@ -235,7 +246,7 @@ def _level(definition: Def) -> Level:
     return definition.source.level
 
 
-def _place(fleet: Fleet, definition: Def, path: Path_) -> Place | None:
+def place_of(fleet: Fleet, definition: Def, path: Path_) -> Place | None:
     """Where a setting stands, in the very file that this definition is from."""
     full = (*_level(definition).path, *path)
     source = definition.source
@@ -248,7 +259,7 @@ def _place(fleet: Fleet, definition: Def, path: Path_) -> Place | None:
 
 def _problem_place(fleet: Fleet, problem: Problem, merged: Merged, base: Path_) -> Place | None:
     written = _definitions(merged.leaves, problem.path)
-    return _place(fleet, written[-1], problem.path) if written else fleet.where(*base)
+    return place_of(fleet, written[-1], problem.path) if written else fleet.where(*base)
 
 
 def _definitions(leaves: Mapping[Path_, tuple[Def, ...]], path: Path_) -> tuple[Def, ...]:
@@ -269,7 +280,7 @@ def _wrong_names(
         known = _NAMES[kind](fleet)
         if name not in known:
             written = _definitions(merged.leaves, path)
-            place = _place(fleet, written[-1], (*path[:1], name) if len(path) > 1 else path) if written else None
+            place = place_of(fleet, written[-1], (*path[:1], name) if len(path) > 1 else path) if written else None
             yield unknown(kind, name, known, place, who)
 
 
@@ -289,7 +300,7 @@ def origins(fleet: Fleet, final: Final, service: str) -> dict[str, str]:
 def _origin(fleet: Fleet, final: Final, path: Path_, service: str) -> str:
     for length in range(len(path), 0, -1):
         if path[:length] in final.leaves:
-            found = [(_level(d), _place(fleet, d, path[:length])) for d in reversed(final.leaves[path[:length]])]
+            found = [(_level(d), place_of(fleet, d, path[:length])) for d in reversed(final.leaves[path[:length]])]
             levels = dict.fromkeys(level.label for level, _ in found)
             return " and ".join(
                 f"{label}{_places_text([p for lv, p in found if lv.label == label])}" for label in levels
