@@ -279,7 +279,7 @@ TABLE = [
     Seen("wifi/default", "nixos", "/run/clanpy-wifi/networks", r'''wifi_1_psk="the answer to \"shared/wifi.home/password\" \$x"'''),
     Seen("wifi/default", "nixos", f"{UNITS}/clanpy-wifi.service", "Before=NetworkManager-ensure-profiles.service"),
     Seen("yggdrasil/default", "nixos", ("services", "yggdrasil", "settings"), "tls://peer.example.org:443"),
-    Seen("yggdrasil/default", "nixos", f"{UNITS}/yggdrasil.service", f"LoadCredential=clanpy-key:{KEY}/yggdrasil/privateKey"),
+    Seen("yggdrasil/default", "nixos", ("services", "yggdrasil", "settings", "PrivateKeyPath"), f"{KEY}/yggdrasil/privateKey"),
     Seen("mycelium/peer", "nixos", ("services", "mycelium"), f"{KEY}/mycelium/key"),
     Seen("borgbackup/client", "nixos", ("services", "borgbackup", "jobs"), f"borg@{HERE}.clan:."),
     Seen("borgbackup/client", "nixos", ("services", "borgbackup", "jobs", "borgbackup-far", "paths"), "/srv"),

@@ -25,7 +25,7 @@ class Destination(Settings):
 class Keep(Settings):
     """How many archives are kept when old ones are pruned."""
 
-    within: str = Field("1d", description="Every archive of this time")
+    within: str = Field("1d", pattern=r"^\d+[Hdwmy]$", description="Every archive of this time")
     daily: int = Field(7, ge=0, description="Days of which one is kept")
     weekly: int = Field(4, ge=0, description="Weeks of which one is kept")
     monthly: int = Field(0, ge=-1, description="Months of which one is kept; -1 for all")

@@ -16,7 +16,6 @@ from clanpy.services.settings import Field, Settings
 GENERATOR, KEY_FILE, ADDRESS_FILE = "yggdrasil", "privateKey", "address"
 PRIORITY = 2000
 LINK_LOCAL_PORT = 9001
-_CREDENTIAL = "clanpy-key"
 
 
 class Default(Settings):
@@ -67,10 +66,7 @@ def _nixos(member: Member) -> Mapping[str, Any]:
         config["Listen"] = [f"tls://[::]:{settings.port}"]
         module["networking"]["firewall"]["allowedTCPPorts"].append(settings.port)
     if member.public(GENERATOR, ADDRESS_FILE) is not None:
-        # the daemon runs under an account of its own, made for each run: systemd hands it the key
-        config["PrivateKeyPath"] = f"/run/credentials/yggdrasil.service/{_CREDENTIAL}"
-        credential = f"{_CREDENTIAL}:{member.path(GENERATOR, KEY_FILE)}"
-        module["systemd"] = {"services": {"yggdrasil": {"serviceConfig": {"LoadCredential": credential}}}}
+        config["PrivateKeyPath"] = member.path(GENERATOR, KEY_FILE)
     return module
 
 
