@@ -10,6 +10,14 @@ dir=$vault/runs/$id
 
 guard_lives() { file_lives "$dir/state"; }
 
+# Be told by the guard when it is a step further.
+listen() {
+  trap : USR1
+  born $$
+  printf '%s\n' "pid=$$" "started=$born" "boot=$this_boot" 2>/dev/null >"$dir/listen.$$"
+}
+tell_guard() { [ "$(field "$dir/state" wakes)" != 1 ] || ! guard_lives || kill -USR1 "$(field "$dir/state" pid)" 2>/dev/null; }
+
 show_log() { # the complete lines that have not been shown yet
   while IFS= read -r _line <&3; do
     lines=$((lines + 1))
@@ -21,6 +29,7 @@ show_log() { # the complete lines that have not been shown yet
 
 # Follow until the guard waits for an answer, ends or is gone.
 follow() {
+  listen
   shown='' lines=0 begun=''
   if [ -r "$dir/log" ]; then exec 3<"$dir/log"; else exec 3</dev/null; fi
   while :; do
@@ -39,7 +48,7 @@ follow() {
       shown=$now
     fi
     [ -z "$stopped" ] || break
-    nap
+    pause "$((waited + 100))"
   done
   say "stopped=$stopped"
 }
@@ -58,6 +67,7 @@ waited=0
 case $act in
   follow) follow ;;
   answer)
+    listen
     case $answer in
       confirm) echo "$this_boot" | put "$dir/confirm" ;;
       revert) echo "$reason" | put "$dir/revert" ;;
@@ -66,9 +76,10 @@ case $act in
       say "denied=$dir"
       exit 3
     }
+    tell_guard
     while ! [ -e "$dir/result" ] && guard_lives && [ "$waited" -lt "$wait_for" ]; do
       [ "$(field "$dir/state" phase)" != rebooting ] || [ "$answer" != confirm ] || break
-      nap
+      pause "$wait_for"
     done
     report
     ;;

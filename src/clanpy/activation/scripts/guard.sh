@@ -31,7 +31,14 @@ step() { # PHASE
   [ "$phase" = "$1" ] || echo "clanpy: $1"
   phase=$1
   printf '%s\n' "phase=$phase" "pid=$$" "started=$mine" "boot=$this_boot" "child=$child" \
-    "child_started=${child:+$(started "$child")}" "outcome=$outcome" "reason=$why" "code=$code" | put "$dir/state"
+    "child_started=${child:+$(started "$child")}" "outcome=$outcome" "reason=$why" "code=$code" wakes=1 | put "$dir/state" || return
+  wake
+}
+
+wake() { # those that wait for the next step
+  for _listener in "$dir"/listen.*; do
+    ! file_lives "$_listener" || kill -USR1 "${_listener##*.}"
+  done
 }
 
 # ---- the way ----
@@ -46,6 +53,7 @@ finish() { # OUTCOME REASON
   guard_unlock
   forget_old
   printf '%s\n' "outcome=$outcome" "reason=$why" "code=$code" "running=$(running)" "finished=$(date +%s)" | put "$dir/result"
+  wake
   exit 0
 }
 
@@ -94,7 +102,7 @@ await() { # until the controller says yes (0) or no, or says nothing in time
       why=not_confirmed
       return 1
     fi
-    nap
+    pause "$confirm_within"
   done
 }
 
@@ -227,5 +235,6 @@ case $mode in
 esac
 exec </dev/null >>"$dir/log" 2>&1
 trap '' HUP
+trap : USR1 # there is an answer
 phase='' outcome='' why='' code='' child='' rebooted='' previous='' previous_profile='' previous_generation=''
 "$mode"

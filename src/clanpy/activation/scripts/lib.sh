@@ -141,3 +141,20 @@ nap() {
   sleep "$_sleep" 2>/dev/null || { sleep 1 && _step=100; } # a sleep that knows whole seconds only
   waited=$((waited + _step))
 }
+
+# The same until a time or a signal, USR1, for which the caller has a trap: whoever waits for another need not look all the time.
+# `waited` counts what was slept to its end.
+pause() { # LIMIT (of `waited`)
+  _step=20
+  [ "$waited" -lt 200 ] || _step=50
+  [ "$((waited + _step))" -le "$1" ] || _step=$(($1 - waited))
+  [ "$_step" -gt 0 ] || return 0
+  _rest=$((100 + _step))
+  sleep "0.${_rest#1}" 2>/dev/null &
+  wait "$!"
+  case $? in
+    0) waited=$((waited + _step)) ;;
+    129 | 1[3-9]? | 2??) { kill -KILL "$!" && wait "$!"; } 2>/dev/null ;;
+    *) sleep 1 && waited=$((waited + 100)) ;; # a sleep that knows whole seconds only
+  esac
+}

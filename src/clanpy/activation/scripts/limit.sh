@@ -48,6 +48,10 @@ in_time() { # WORD PATH: activate or check, 124 when it took too long and was en
   watch=$!
   wait "$child"
   code=$?
+  while [ "$code" -gt 128 ] && kill -0 "$child" 2>/dev/null; do # it was we who got a signal
+    wait "$child"
+    code=$?
+  done
   [ -e "$dir/late" ] || kill "$watch" 2>/dev/null
   wait "$watch" 2>/dev/null
   child=
