@@ -29,6 +29,7 @@ class Stage(StrEnum):
     SECRETS = "secrets"
     ACTIVATE = "activate"
     CONFIRM = "confirm"
+    REBOOT = "reboot"
     PROFILE = "profile"
     ROLLBACK = "rollback"
 
@@ -131,6 +132,20 @@ class Note(Fact):
     text: str
     level: str = "info"
     stage: Stage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateDecided(Fact):
+    """What became of a gate: `passed`, `failed` or `undecided`, after so many attempts; `said` tells why."""
+
+    name: ClassVar[str] = "gate_decided"
+
+    gate: str
+    type: str
+    verdict: str
+    attempts: int
+    seconds: float
+    said: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

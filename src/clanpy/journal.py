@@ -44,7 +44,7 @@ from clanpy.events import (
 
 
 RUN_ID = re.compile(r"\d{6}-\d{6}-[a-z2-7]{2}")
-CHANGING = frozenset({Stage.ACTIVATE, Stage.PROFILE, Stage.ROLLBACK})
+CHANGING = frozenset({Stage.ACTIVATE, Stage.REBOOT, Stage.PROFILE, Stage.ROLLBACK})
 LETTERS = "234567abcdefghijklmnopqrstuvwxyz"  # none that is mistaken for another, in the order in which they sort
 SYNCED = frozenset({Outcome.CONFIRMED, Outcome.FAILED, Outcome.ROLLED_BACK, Outcome.CANCELLED})
 RUNS_KEPT = 1000
