@@ -23,7 +23,7 @@ from clanpy.nix.lexer import LexError, Token, tokens
 from clanpy.nix.nar import nar_hash
 
 
-FORMAT = 1
+FORMAT = 2
 SETTLED = 2_000_000_000  # nanoseconds after which a change of a file shows in its times
 LEFT_OUT = frozenset((".git", ".direnv", ".DS_Store", "__pycache__", ".venv", ".clanpy", "result"))
 
@@ -37,12 +37,14 @@ class Content:
         executable: whether its owner may execute it.
         paths: relative paths that a Nix file mentions, as written.
         inputs: names of flake inputs that it mentions; None when it could read any.
+        machines: names of other machines whose values it reads; None when it could read those of any.
     """
 
     digest: str
     executable: bool
     paths: tuple[str, ...] = ()
     inputs: frozenset[str] | None = frozenset()
+    machines: frozenset[str] | None = frozenset()
 
 
 def inspect(data: bytes, *, executable: bool, is_nix: bool) -> Content:
@@ -53,8 +55,8 @@ def inspect(data: bytes, *, executable: bool, is_nix: bool) -> Content:
     try:
         words = list(tokens(data.decode()))
     except (LexError, UnicodeDecodeError):  # Nix will say what is wrong with it
-        return Content(digest, executable, (), None)
-    return Content(digest, executable, mentioned_paths(words), mentioned_inputs(words))
+        return Content(digest, executable, (), None, None)
+    return Content(digest, executable, mentioned_paths(words), mentioned_inputs(words), mentioned_machines(words))
 
 
 def mentioned_paths(words: Iterable[Token]) -> tuple[str, ...]:
@@ -76,6 +78,19 @@ def mentioned_inputs(words: list[Token]) -> frozenset[str] | None:
             found.add(name)
         elif after[:1] not in ([","], ["}"], ["?"]):  # there it is the name of an argument
             return None
+    return frozenset(found)
+
+
+def mentioned_machines(words: list[Token]) -> frozenset[str] | None:
+    """The machines in `varsOf.<machine>` among the words of a Nix file; None where that is used in another way."""
+    found: set[str] = set()
+    for n, word in enumerate(words):
+        if word.kind == "name" and word.text == "varsOf":
+            after = [token.text for token in words[n + 1 : n + 3]]
+            name = after[1] if after[:1] == ["."] and after[1:] else None
+            if name is None or name == "${":
+                return None
+            found.add(name)
     return frozenset(found)
 
 
@@ -145,12 +160,14 @@ class FileCache:
         stamp = [status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_mode]
         old = self._stored().get(str(path))
         if old is not None and old[0] == stamp:
-            return Content(old[1], bool(status.st_mode & 0o100), tuple(old[2]), _unlisted(old[3]))
+            executable = bool(status.st_mode & 0o100)
+            return Content(old[1], executable, tuple(old[2]), _unlisted(old[3]), _unlisted(old[4]))
         data = path.read_bytes()
         self.reads += 1
         found = inspect(data, executable=bool(status.st_mode & 0o100), is_nix=path.suffix == ".nix")
         if self.now() - max(status.st_mtime_ns, status.st_ctime_ns) > SETTLED:
-            self._fresh[str(path)] = [stamp, found.digest, list(found.paths), _listed(found.inputs)]
+            mentioned = [_listed(found.inputs), _listed(found.machines)]
+            self._fresh[str(path)] = [stamp, found.digest, list(found.paths), *mentioned]
         return found
 
     def _stored(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class FlakeText:
     standalone: frozenset[str] = frozenset()
     with_reasons: bool = False
     layers: LayersText | None = None
-    about: str = "./generated/clanpy.json"
+    about: str = "./generated/clanpy.nix"
 
 
 def render_flake(flake: FlakeText) -> str:

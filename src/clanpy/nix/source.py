@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clanpy.inventory.layers import Layers
 from clanpy.inventory.model import Fleet, HostConfig
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplate
 from clanpy.nix.diagnose import Origins, store_path
@@ -21,10 +22,13 @@ from clanpy.nix.inputs import FleetInputs, InputOverrides, InputSet
 from clanpy.nix.literals import attribute, quote
 from clanpy.nix.nar import nar_hash
 from clanpy.nix.release import Installable, Source
-from clanpy.nix.render import FlakeText, ModuleText, render_flake, render_template, slug, to_json
+from clanpy.nix.render import FlakeText, LayersText, ModuleText, render_flake, render_template, slug, to_json
 from clanpy.nix.tree import Tree
+from clanpy.nix.vars import own_vars, vars_modules, vars_of_others
 
 
+LAYERS = Path(__file__).resolve().parent / "lib" / "layers.nix"
+ARGUMENT = Path(__file__).resolve().parent / "lib" / "clanpy.nix"
 # Files of a machine's folder that the inventory reads, and Nix only when it names them.
 OF_THE_INVENTORY = frozenset(("machine.toml", "machine.py", "vars.toml"))
 
@@ -122,9 +126,10 @@ class Stager:
 
     def fill(self, tree: Tree, host: HostConfig, *, with_reasons: bool) -> tuple[FlakeText, InputSet]:
         """Put all that a machine reads into a tree; gives what its flake is rendered from, and its inputs."""
-        tree.put(f"{tree.generated}/clanpy.json", to_json(_about(host)).encode(), "the inventory")
-        modules = self._modules(tree, host.modules)
+        own = own_vars(self.fleet, host)
+        modules = self._modules(tree, (*host.modules, *vars_modules(self.fleet, host, own)))
         homes = {account: self._modules(tree, found) for account, found in sorted(host.homes.items())}
+        self._argument(tree, host, own)
         return self._flake(tree, host, modules, homes, with_reasons=with_reasons)
 
     def _flake(
@@ -140,9 +145,11 @@ class Stager:
         nixpkgs = self.inputs.first("nixpkgs")
         darwin = self.inputs.first("nix-darwin", "darwin") if is_darwin else None
         home_manager = self.inputs.first("home-manager") if homes else None
+        layers = self._layers(tree, host.packages) if host.packages else None
         mentioned = tree.inputs()
         names = self.inputs.specs if mentioned is None else mentioned
-        chosen = self.inputs.select([*names, *(name for name in (nixpkgs, darwin, home_manager) if name)])
+        needed = (nixpkgs, darwin, home_manager, *_inputs_of(host.packages))
+        chosen = self.inputs.select([*names, *(self.inputs.first(name) for name in needed if name)])
         text = FlakeText(
             host=host.name,
             class_=host.machine.class_,
@@ -155,9 +162,38 @@ class Stager:
             homes=homes,
             standalone=_standalone(host),
             with_reasons=with_reasons,
-            about=path_literal(f"{tree.generated}/clanpy.json", tree.up),
+            layers=layers,
+            about=path_literal(f"{tree.generated}/clanpy.nix", tree.up),
         )
         return text, chosen
+
+    def _argument(self, tree: Tree, host: HostConfig, own: Mapping[str, Any]) -> None:
+        """Write what modules get as `clanpy`. Of other machines there is what some module asks for."""
+        others = vars_of_others(self.fleet, host, tree.machines())
+        about = {**_about(host), "vars": own, "others": others}
+        tree.put(f"{tree.generated}/clanpy.json", to_json(about).encode(), "the inventory")
+        tree.put(f"{tree.generated}/clanpy.nix", ARGUMENT.read_bytes(), "clanpy")
+
+    def _layers(self, tree: Tree, layers: Layers) -> LayersText:
+        """The layers of packages of a system, with their files in the tree."""
+
+        def put(path: Path) -> str:
+            return path_literal(tree.add_file(path), tree.up)
+
+        for path in layers.custom.values():
+            tree.add_folder(path.parent)
+        config = tree.add_text("nixpkgs-config.json", to_json(layers.config), "nixpkgs (inventory.toml)")
+        return LayersText(
+            library=put(LAYERS),
+            config=path_literal(config, tree.up),
+            channels={
+                name: (input_, [put(patch) for patch in patches]) for name, (input_, patches) in layers.channels.items()
+            },
+            fallbacks=layers.fallbacks,
+            overrides={name: put(path) for name, path in layers.overrides.items()},
+            external=layers.external,
+            custom={name: put(path) for name, path in layers.custom.items()},
+        )
 
     def _modules(self, tree: Tree, modules: Iterable[DeferredModule]) -> list[ModuleText]:
         found: dict[str, tuple[DeferredModule, ModuleText]] = {}
@@ -211,6 +247,11 @@ def installables(host: HostConfig) -> tuple[Installable, ...]:
     return (system, *homes)
 
 
+def _inputs_of(layers: Layers) -> list[str]:
+    """The flake inputs that the layers of packages name."""
+    return [*(input_ for input_, _ in layers.channels.values()), *(input_ for input_, _ in layers.external)]
+
+
 def path_literal(name: str, up: str) -> str:
     """The name of a file of the tree as a Nix path; `up` leads to the tree's root."""
     return (
@@ -237,7 +278,6 @@ def _about(host: HostConfig) -> dict[str, Any]:
             "tags": list(machine.tags),
             "type": machine.type,
         },
-        "vars": {},
     }
 
 

@@ -89,6 +89,15 @@ class Tree:
             found |= entry.content.inputs
         return frozenset(found)
 
+    def machines(self) -> frozenset[str] | None:
+        """The other machines whose values some file reads; None when one could read those of any."""
+        found: set[str] = set()
+        for entry in self.entries.values():
+            if entry.content.machines is None:
+                return None
+            found |= entry.content.machines
+        return frozenset(found)
+
     def digest(self) -> str:
         """The content key of the tree as it is now."""
         state = hashlib.sha256()

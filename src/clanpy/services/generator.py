@@ -421,7 +421,17 @@ class VarRef:
     machine: str | None = None
 
 
+# Where clan has them; what is needed before there is memory lies on the disk.
+_PLACES: Mapping[Phase, str] = {
+    "services": "/run/secrets/vars",
+    "users": "/run/secrets-for-users/vars",
+    "activation": "/var/lib/sops-nix/activation",
+    "partitioning": "/var/lib/sops-nix/partitioning",
+}
+PUBLIC_FOLDER = "clanpy/vars"  # below /etc
+
+
 def path_on_host(generator: str, file: str, declared: VarFile) -> str:
-    """Where a file of a generator is on the hosts that get it: clan's paths. `declared` says how early it is needed there."""
-    folder = "/run/secrets-for-users" if declared.needed_for == "users" else "/run/secrets"
-    return f"{folder}/vars/{generator}/{file}"
+    """Where a file of a generator is on the hosts that get it. `declared` says whether it is secret, and how early it is needed there."""
+    folder = _PLACES[declared.needed_for] if declared.secret else f"/etc/{PUBLIC_FOLDER}"
+    return f"{folder}/{generator}/{file}"
