@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
     "modules": Lazy("clanpy.cli.modules:app", "Show aspects: who writes them, who imports them"),
     "doctor": Lazy("clanpy.cli.doctor:app", "Say whether machines can be deployed to"),
+    "packages": Lazy("clanpy.cli.packages:app", "Show where packages come from, and look after fallbacks"),
     "check": Lazy("clanpy.cli.check:app", "Find every error of the fleet that can be known without Nix"),
     "generate": Lazy("clanpy.cli.generate:app", "Write the fleet as a plain flake, for use without clanpy"),
     "init": Lazy("clanpy.cli.init:app", "Make a new fleet"),
@@ -52,6 +53,9 @@ GLOBAL_OPTIONS: Mapping[str, bool] = {
     "-vv": False,
     "-vvv": False,
 }
+
+# … but for commands that have one of the name themselves.
+OWN_OPTIONS: Mapping[tuple[str, ...], frozenset[str]] = {("machines", "create"): frozenset({"--target-host"})}
 
 
 class _Program(LazyGroup):
@@ -172,7 +176,7 @@ def hoisted(words: Sequence[str]) -> list[str]:
     while queue:
         word = queue.pop(0)
         name, is_joined, _ = word.partition("=")
-        if name not in GLOBAL_OPTIONS:
+        if name not in GLOBAL_OPTIONS or name in OWN_OPTIONS.get(tuple(rest[:2]), ()):
             rest.append(f"({word})" if word.startswith("- ") else word)  # a selection of names on stdin, and no option
         elif name == "--lab":
             front.append(word if is_joined else "--lab=1")

@@ -116,6 +116,24 @@ class SelectionError(UsageError):
     code = "CP0127"
 
 
+class FallbackError(InventoryError):
+    """A package is taken from another channel, and the record of it does not say what has to be known to take it away again."""
+
+    code = "CP0150"
+
+
+class PackageWarningError(InventoryError):
+    """Something about packages that works, and should not stay so: an old fallback, one that is hidden. Always a warning."""
+
+    code = "CP0151"
+
+
+class HistoryError(InventoryError):
+    """The history of the fleet's files can't be read: they are not under git, or git says no."""
+
+    code = "CP0152"
+
+
 class TagSelectionError(InventoryError):
     """The selection of a computed tag can't be read."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from clanpy.inventory.evaluation import Evaluated
 from clanpy.inventory.hosts import Resolver
 from clanpy.inventory.loading import load_all
 from clanpy.inventory.model import Fleet, HostConfig
+from clanpy.inventory.packages import check_packages
 from clanpy.inventory.roles import Roles, unknown_role
 from clanpy.inventory.sources import INVENTORY
 
@@ -37,8 +39,11 @@ class Findings:
         }
 
 
-def check_fleet(root: Path) -> Findings:
-    """Load a fleet, read its services and resolve every machine; gather all that is wrong."""
+def check_fleet(root: Path, today: date | None = None) -> Findings:
+    """Load a fleet, read its services and resolve every machine; gather all that is wrong.
+
+    `today` is what records with a date are compared with.
+    """
     loaded = load_all(root)
     fleet, errors = loaded.fleet, list(loaded.errors)
     warnings: list[ClanpyError] = list(_notices(fleet))
@@ -46,6 +51,9 @@ def check_fleet(root: Path) -> Findings:
     spoiled = {path[:2] for path in fleet.memo["evaluated"].spoiled}
     errors.extend(_instances(resolver.roles))
     errors.extend(_aspects(fleet))
+    wrong, old = check_packages(fleet, today or datetime.now(UTC).date())
+    errors.extend(wrong)
+    warnings.extend(old)
     for name in fleet.machines:
         host, found = resolver.host(name)
         errors.extend(found)

@@ -79,6 +79,13 @@ class Table(AttrsOf):
         elem = self.elem.with_modules(modules)
         return Table(elem, self.names, self.what, placeholder=self.placeholder, lazy=self.lazy)
 
+    def join(self, other: Type) -> Type | None:
+        """A fleet's modules may declare further options of the entries: it stays a table of the same names."""
+        joined = super().join(other)
+        if not isinstance(joined, AttrsOf):
+            return joined
+        return Table(joined.elem, self.names, self.what, placeholder=joined.placeholder, lazy=joined.lazy)
+
 
 class Carried(NamedTuple):
     """Data that is carried as it is written, each part with where it comes from; somebody else knows what it means."""
@@ -141,6 +148,7 @@ class Member(Submodule):
 BARE: Mapping[str, Any] = {"settings": NOTHING}
 text = Text()
 strings = Strings(text, "a list of strings")
+day = Text("a date", r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "year, month and day as text: '2026-01-31'")
 boolean = Atomic("bool", "true or false", lambda v: v is True or v is False)
 
 

@@ -65,6 +65,8 @@ class TomlIndex:
             if node.type in {"table", "table_array_element"}:
                 name = tuple(snake(part) for part in _key_parts(node.named_children[0]))
                 headers.setdefault(name, []).append(node)
+                if node.type == "table_array_element":  # also as an element of its list
+                    headers[*name, str(len(headers[name]) - 1)] = [node]
         return headers
 
     @cached_property

@@ -27,9 +27,11 @@ from clanpy.modules.lazy import Lazy
 from clanpy.modules.merge import final
 from clanpy.modules.options import Declared
 from clanpy.modules.priority import Wrapper
+from clanpy.modules.shape import Given
 from clanpy.modules.sources import Def
 from clanpy.modules.types.base import Type
 from clanpy.modules.types.structure import Entries, ListOf
+from clanpy.modules.types.submodule import Submodule
 
 
 _TYPE_NAMES = {dict: "a table", list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
@@ -56,6 +58,22 @@ class Spot(NamedTuple):
     defs: list[Def]
 
 
+class Element(NamedTuple):
+    """A part of a table that stands in a list.
+
+    Attributes:
+        path: its path, with the number of the table (from 0) in it.
+        options: the types of the fields that such a table has.
+        definition: the definition of the list that it is in.
+    """
+
+    path: Path_
+    value: Any
+    kind: Type
+    options: Mapping[str, Type]
+    definition: Def
+
+
 class Translator:
     """Translates the errors of one evaluation. `spoiled` gathers the options that are concerned."""
 
@@ -80,7 +98,7 @@ class Translator:
                 case module_errors.TypeMismatchError():
                     return self._mismatch(error, config)
                 case module_errors.UnsetOptionError():
-                    return self._missing(error)
+                    return self._missing(error, config)
             if type(error) is ModuleError and error.path:  # something else than a table where options are
                 return self._no_table(error, config)
         return self._other(error)
@@ -101,12 +119,13 @@ class Translator:
         return self.place(definition.place(path), path)
 
     def _unknown(self, error: module_errors.UnknownOptionError, config: Config) -> UnknownKeyError:
-        *above, name = error.path
-        siblings = _names_at(config, tuple(above))
+        element = _element(error.path, config)
+        *above, name = error.path if element is None else element.path
+        siblings = _names_at(config, tuple(above)) if element is None else sorted(element.options)
         where = f" in '{dotted(tuple(above))}'" if above else ""
         return UnknownKeyError(
             f"unknown key '{name}'{where}",
-            place=self.place(error.place, error.path),
+            place=self.place(error.place, error.path) if element is None else self._of_element(element),
             hint=nearest(snake(name), siblings) or f"known here: {', '.join(siblings)}",
         )
 
@@ -121,6 +140,9 @@ class Translator:
         )
 
     def _mismatch(self, error: ModuleError, config: Config) -> WrongTypeError:
+        element = _element(error.path, config)
+        if element is not None:
+            return self._wrong(element.kind, element.value, element.path, self._of_element(element))
         path, entry = _named(error.path)
         spot = _spot(config, path)
         if entry is not None and isinstance(plain(spot.kind) if spot.kind else None, ListOf):
@@ -138,6 +160,10 @@ class Translator:
         definition = spot.defs[entry[0] - 1]
         here = (*path, str(entry[1] - 1))
         return self._wrong(kind.elem, definition.value[entry[1] - 1], here, self.of(definition, here))
+
+    def _of_element(self, element: Element) -> Place | None:
+        """Where a part of a table in a list stands."""
+        return self.of(element.definition, element.path)
 
     def _wrong(self, kind: Type, value: Any, path: Path_, place: Place | None) -> WrongTypeError:
         shown_ = f" ({value!r})" if isinstance(value, (str, bool, int, float)) else ""
@@ -157,7 +183,11 @@ class Translator:
             message = message.replace("a table", "the name of a service or a table", 1)
         return WrongTypeError(message, place=self.of(bad[0], error.path))
 
-    def _missing(self, error: ModuleError) -> MissingFieldError:
+    def _missing(self, error: ModuleError, config: Config) -> MissingFieldError:
+        element = _element(error.path, config)
+        if element is not None:
+            message = f"'{dotted(element.path[:-1])}' has no {element.path[-1]}"
+            return MissingFieldError(message, place=self._of_element(element))
         path = error.path
         if path == ("meta", "name"):
             place = self.places.find(("meta",)) or Place("inventory.toml")
@@ -223,6 +253,27 @@ def _named(path: Path_) -> tuple[Path_, tuple[int, int] | None]:
         first, _, second = path[-1].removeprefix("[definition ").removesuffix("]").partition("-entry ")
         return path[:-1], (int(first), int(second))
     return path, None
+
+
+def _element(path: Path_, config: Config) -> Element | None:
+    """What a path leads to that goes through a table in a list; None for other paths."""
+    n = next((n for n, part in enumerate(path[:-1]) if part.startswith("[definition ")), None)
+    if n is None:
+        return None
+    list_path, entry = _named(path[: n + 1])
+    spot = _spot(config, list_path)
+    kind = plain(spot.kind) if spot.kind is not None else None
+    if entry is None or not isinstance(kind, ListOf) or not isinstance(kind.elem, Submodule):
+        return None
+    definition = spot.defs[entry[0] - 1]
+    field = path[n + 1]
+    module = kind.elem.given[0]
+    declared = module.value if isinstance(module, Given) else module
+    options = {name: found.type for name, found in declared["options"].items()}
+    table = definition.value[entry[1] - 1]
+    value = table.get(field) if isinstance(table, Mapping) else table
+    here = (*list_path, str(entry[1] - 1), *path[n + 1 :])
+    return Element(here, value, options.get(field, kind.elem), options, definition)
 
 
 def _at(config: Config, path: Path_) -> Any:
