@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from clanpy.cli import editing
+from clanpy.cli import editing, graph
 from clanpy.cli import members as roles
 from clanpy.cli.complete import complete_machines
-from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines
+from clanpy.cli.context import Json, fleet_root, new_app, open_fleet, print_json, print_lines, settings
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
+from clanpy.errors import FleetNotFoundError
 
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.tree import Tree
 
     from clanpy.inventory.explain import Explained
@@ -77,25 +80,38 @@ def explain(
 
 
 @app.command()
-def schema() -> None:
-    """Print a JSON Schema of inventory.toml, for editors."""
-    from clanpy.inventory.reference import json_schema  # noqa: PLC0415 - rooms are imported when a command runs
+def schema(ctx: typer.Context) -> None:
+    """Print a JSON Schema of inventory.toml, for editors; in a fleet, with the options that its modules declare."""
+    from clanpy.inventory import reference  # noqa: PLC0415 - rooms are imported when a command runs
 
-    print_json(json_schema())
+    root = _root_if_any(ctx)
+    print_json(reference.json_schema(None if root is None else reference.of_fleet(root)))
 
 
 @app.command()
-def options(*, json: Json = False) -> None:
-    """Print the reference of every option of the fleet, as Markdown."""
+def options(ctx: typer.Context, *, json: Json = False) -> None:
+    """Print the reference of every option, as Markdown; in a fleet, with those that its modules declare and their files."""
     from clanpy.inventory import reference  # noqa: PLC0415 - rooms are imported when a command runs
 
-    found = reference.options()
+    root = _root_if_any(ctx)
+    found = reference.options(None if root is None else reference.of_fleet(root))
     if json:
-        print_json({"schema": "clanpy.options/1", "options": reference.option_rows(found)})
+        print_json({"schema": "clanpy.options/1", "options": reference.option_rows(found, root)})
     else:
-        print_lines([reference.option_reference(found)])
+        print_lines([reference.option_reference(found, root)])
 
 
+def _root_if_any(ctx: typer.Context) -> Path | None:
+    """The folder of the fleet, where there is one."""
+    try:
+        return fleet_root(ctx)
+    except FleetNotFoundError:
+        if settings(ctx).fleet is not None:  # somebody has said where it is
+            raise
+        return None
+
+
+app.command()(graph.graph)
 app.command()(roles.members)
 app.command("settings")(roles.settings_)
 app.command()(roles.of)
