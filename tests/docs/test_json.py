@@ -84,6 +84,7 @@ def printed(*arguments: str, stream: str = "stdout") -> Any:
         ("inventory show", ("inventory", "show")),
         ("inventory explain", ("inventory", "explain", "machines.cinnabar.tags")),
         ("inventory options", ("inventory", "options")),
+        ("inventory set", ("inventory", "set", "meta.name", "other", "--dry-run")),
         ("modules list", ("modules", "list")),
         ("check", ("check",)),
         ("explain", ("explain",)),

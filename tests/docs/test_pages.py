@@ -34,7 +34,7 @@ def blocks(text: str, language: str) -> Iterator[str]:
     yield from re.findall(rf"^```{language}[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("script", ["docs-commands", "docs-errors", "docs-services"])
+@pytest.mark.parametrize("script", ["docs-commands", "docs-errors", "docs-options", "docs-services"])
 def test_a_page_that_is_written_by_a_script_is_up_to_date(script: str) -> None:
     result = subprocess.run(
         [sys.executable, str(ROOT / "scripts" / script), "--check"],

@@ -4,140 +4,91 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from clanpy.inventory.kinds import Data, Free, Text, what
-from clanpy.inventory.schema import OPTIONS
-from clanpy.inventory.spelling import ROOT, Level
-from clanpy.modules import MISSING, evaluate
+from clanpy.inventory.json_schema import plain_default, schema_of
+from clanpy.inventory.kinds import Data, what
+from clanpy.inventory.schema import MODULE
+from clanpy.modules import MISSING, evaluate, to_data
+from clanpy.modules import errors as module_errors
 from clanpy.modules.introspect import DocumentedOption
-from clanpy.modules.options import Option
-from clanpy.modules.types.around import NullOr
-from clanpy.modules.types.base import Atomic, Type
-from clanpy.modules.types.deferred import DeferredModuleType
-from clanpy.modules.types.structure import AttrsOf, ListOf
-from clanpy.modules.types.submodule import Submodule
+from clanpy.modules.types.structure import AttrsOf
 
 
-_DRAFT = "https://json-schema.org/draft/2020-12/schema"
-_SIGILS: dict[str, Any] = {
-    "description": "A value with a priority or an order.",
-    "type": "object",
-    "minProperties": 1,
-    "maxProperties": 1,
-    "additionalProperties": False,
-    "properties": {
-        "_force": {"description": "Wins over everything: priority 50."},
-        "_default": {"description": "Gives way to everything: priority 1000."},
-        "_before": {"description": "In front of other lists: order 500."},
-        "_after": {"description": "Behind other lists: order 1500."},
-        **{
-            name: {"description": text, "type": "array", "minItems": 2, "maxItems": 2}
-            for name, text in {
-                "_override": "A number and a value: the lowest number wins; plain values have 100.",
-                "_order": "A number and a list: lists are joined by their numbers; plain ones have 1000.",
-            }.items()
-        },
-    },
-}
+if TYPE_CHECKING:
+    from clanpy.modules import Result
+
+_OWN = "clanpy"
 
 
-def json_schema() -> dict[str, Any]:
-    """A JSON Schema of inventory.toml, with every description. Both spellings of keys are not known to it: it has ours."""
-    return {
-        "$schema": _DRAFT,
-        "title": "clanpy inventory",
-        **_group(OPTIONS, ROOT),
-        "$defs": {"sigil": _SIGILS},
-    }
+def built_in() -> Result:
+    """The options that every fleet has."""
+    return evaluate([MODULE])
 
 
-def _group(options: Mapping[str, Any], level: Level | None) -> dict[str, Any]:
-    fields = level.fields if level is not None else {}
-    properties = {name: _property(found, fields.get(name)) for name, found in options.items()}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
+def of_fleet(root: Path) -> Result:
+    """The options of a fleet: those that every fleet has and those that its modules declare, whatever else is wrong with it."""
+    from clanpy.inventory.loading import load_all  # noqa: PLC0415 - only for a fleet
+
+    result: Result = load_all(root).fleet.memo["evaluated"].result
+    try:
+        len(result.options)
+    except module_errors.ModuleError:
+        return built_in()
+    return result
 
 
-def _property(found: Any, level: Level | None) -> dict[str, Any]:
-    if isinstance(found, Mapping):
-        return _short(_group(found, level), level)
-    assert isinstance(found, Option)
-    assert found.type is not None
-    made = _short(_type(found.type, level), level)
-    if not isinstance(found.type, Data | AttrsOf):
-        made = {"anyOf": [made, {"$ref": "#/$defs/sigil"}]}
-    described: dict[str, Any] = {"description": found.description} if found.description else {}
-    if found.default is not MISSING and found.default is not None:
-        described["default"] = found.default
-    if found.example is not MISSING:
-        described["examples"] = [found.example]
-    return {**described, **made}
+def json_schema(result: Result | None = None) -> dict[str, Any]:
+    """A JSON Schema of inventory.toml, with every description."""
+    return schema_of((result or built_in()).options)
 
 
-def _short(schema: dict[str, Any], level: Level | None) -> dict[str, Any]:
-    """A schema that takes the short form as well: found by asking what becomes of a text and of a list."""
-    if level is None or level.short is None:
-        return schema
-    forms = [({"type": "string"}, "x"), ({"type": "array", "items": {"type": "string"}}, ["x"])]
-    also = [form for form, example in forms if level.short(example) != example]
-    return {"anyOf": [schema, *also]}
-
-
-def _type(kind: Type, level: Level | None) -> dict[str, Any]:
-    match kind:
-        case NullOr():
-            return _type(kind.elem, level)
-        case Submodule():
-            return _group(kind.given[0]["options"], level)
-        case AttrsOf():
-            each = level.each if level is not None else None
-            return {"type": "object", "additionalProperties": _short(_type(kind.elem, each), each)}
-        case ListOf():
-            return {"type": "array", "items": _type(kind.elem, None)}
-        case _:
-            return _single(kind)
-
-
-def _single(kind: Type) -> dict[str, Any]:
-    if isinstance(kind, Data | DeferredModuleType):
-        return {} if isinstance(kind, Free) else {"type": "object"}
-    if isinstance(kind, Text):
-        return _text(kind)
-    assert isinstance(kind, Atomic)
-    return {"type": "boolean" if kind.name == "bool" else "integer"}
-
-
-def _text(kind: Text) -> dict[str, Any]:
-    if kind.words:
-        return {"enum": list(kind.words)}
-    if kind.pattern is None:
-        return {"type": "string"}
-    return {"type": "string"} if "(?i" in kind.pattern else {"type": "string", "pattern": f"^(?:{kind.pattern})$"}
-
-
-def options() -> tuple[DocumentedOption, ...]:
+def options(result: Result | None = None) -> tuple[DocumentedOption, ...]:
     """Every option of the fleet, those inside of machines, roles and so on included."""
-    return tuple(evaluate([{"options": OPTIONS}]).documented())
+    return tuple((result or built_in()).documented())
 
 
-def option_rows(found: Iterable[DocumentedOption]) -> list[dict[str, Any]]:
-    """The options as JSON: `path, type, default, example, description`."""
+def option_rows(found: Iterable[DocumentedOption], root: Path | None = None) -> list[dict[str, Any]]:
+    """The options as JSON: `path, type, default, required, example, description, declared_in`."""
     return [
         {
             "path": ".".join(option.loc),
             "type": what(option.type),
-            "default": None if option.default is MISSING else option.default,
+            "default": plain_default(option),
+            "default_text": _default_text(option),
             "required": option.default is MISSING and not isinstance(option.type, Data | AttrsOf),
-            "example": None if option.example is MISSING else option.example,
+            "example": None if option.example is MISSING else to_data(option.example),
             "description": option.description,
+            "declared_in": _files(option, root),
         }
         for option in found
     ]
 
 
-def option_reference(found: Iterable[DocumentedOption]) -> str:
+def _default_text(option: DocumentedOption) -> str | None:
+    """A default in words, where it is computed."""
+    if option.default_text is not None or option.default is MISSING or option.default is None:
+        return option.default_text
+    return "computed" if plain_default(option) is None else None
+
+
+def _files(option: DocumentedOption, root: Path | None) -> list[str]:
+    """The files of the fleet that declare an option; `clanpy` where every fleet has it."""
+    found = []
+    for file in option.declarations:
+        path = Path(file)
+        inside = root is not None and path.is_absolute() and path.is_relative_to(root.absolute())
+        if inside and root is not None:
+            found.append(path.relative_to(root.absolute()).as_posix())
+        else:
+            found.append(_OWN if file.startswith(("<clanpy>", "/")) else file)
+    return list(dict.fromkeys(found))
+
+
+def option_reference(found: Iterable[DocumentedOption], root: Path | None = None) -> str:
     """The options as a page of Markdown."""
-    return "\n".join(_page(option_rows(found)))
+    return "\n".join(_page(option_rows(found, root)))
 
 
 def _page(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
@@ -156,7 +107,12 @@ def _page(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield f"- Type: {row['type']}"
         if row["required"]:
             yield "- Required"
+        elif row["default_text"] is not None:
+            yield f"- Default: {row['default_text']}"
         elif row["default"] is not None:
             yield f"- Default: `{json.dumps(row['default'], ensure_ascii=False)}`"
         if row["example"] is not None:
             yield f"- Example: `{json.dumps(row['example'], ensure_ascii=False)}`"
+        files = [file for file in row["declared_in"] if file != _OWN]
+        if files:
+            yield f"- Declared in {', '.join(f'`{file}`' for file in files)}"

@@ -237,6 +237,8 @@ class AttrsOf(Type):
     def join(self, other: Type) -> Type | None:
         if not isinstance(other, AttrsOf) or other.lazy != self.lazy:
             return None
+        if type(other) is not type(self) and isinstance(other, type(self)):
+            return other.join(self)  # a kind of its own, which knows more of itself
         elem = self.elem.combine(other.elem)
         names = {self.placeholder, other.placeholder} - {"name"}
         if elem is None or len(names) > 1:
