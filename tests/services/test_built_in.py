@@ -210,7 +210,10 @@ def test_the_built_in_services_are_these() -> None:
 
 
 def test_an_unmanaged_or_modest_account_asks_for_nothing_more(tmp_path: Path) -> None:
-    found = fleet(tmp_path, MACHINES + '[instances.users.roles.default.machines]\none.settings = { user = "ann", password = false }\n')
+    found = fleet(
+        tmp_path,
+        MACHINES + '[instances.users.roles.default.machines]\none.settings = { user = "ann", password = false }\n',
+    )
     content = resolve(found, "one").modules[-1].content
 
     assert content == NixData(

@@ -151,9 +151,7 @@ def _nixos(member: Member) -> Mapping[str, Any]:
         return {}
     ips = [f"{address}/64" for _, address in sorted(_addresses(member).items())]
     module: dict[str, Any] = {
-        "networking": {
-            "wireguard": {"enable": True, "interfaces": {interface_of(member): {**_interface(member), "ips": ips}}}
-        }
+        "networking": {"wireguard": {"interfaces": {interface_of(member): {**_interface(member), "ips": ips}}}}
     }
     if member.role == "controller":
         module["boot"] = {"kernel": {"sysctl": {"net.ipv6.conf.all.forwarding": 1}}}
