@@ -24,6 +24,7 @@ from clanpy.activation.errors import (
 )
 from clanpy.activation.facts import Boot, FailedPath, HomeFacts, HostFacts, Question, RunRecord, Wanted, WayBack, gather
 from clanpy.activation.guard import (
+    condemn,
     confirm,
     follow,
     guard_text,
@@ -83,6 +84,7 @@ __all__ = [
     "UnknownRunError",
     "Wanted",
     "WayBack",
+    "condemn",
     "confirm",
     "follow",
     "gather",

@@ -146,6 +146,12 @@ async def revert(conn: Host, id_: str, reason: str, *, wait: float = 120.0, elev
     return await _answer(conn, id_, script, wait, elevate=elevate)
 
 
+async def condemn(conn: Host, id_: str, *, elevate: bool = True) -> ActivationResult:
+    """Have the host remember that the path of a run failed there, which its guard could not know. Otherwise as `result`."""
+    done = await conn.run(SHELL, input=_attach(id_, "condemn").encode(), timeout=ASK_SECONDS, elevate=elevate)
+    return _result(conn.host, id_, read(done.stdout.splitlines()))
+
+
 async def prolong(conn: Host, id_: str, *, elevate: bool = True) -> ActivationResult:
     """Tell a guard that its controller is there and not done looking: its time for the confirmation begins anew. Otherwise as `confirm`."""
     return await _answer(conn, id_, _attach(id_, "answer", answer="wait"), 0.0, elevate=elevate)

@@ -4,34 +4,54 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from clanpy.activation import (
+    GATE_FAILED,
+    GATE_UNDECIDED,
     Activation,
+    ActivationError,
     ActivationResult,
     FollowedLine,
     FollowedPhase,
+    GuardError,
     GuardOutcome,
     HeldLock,
     Phase,
+    SwitchStatus,
+    condemn,
     confirm,
     follow,
+    prolong,
     recover,
     result,
+    revert,
     start,
 )
-from clanpy.deployment.errors import ActivationFailedError, LostSightError, RolledBackError, StuckError
+from clanpy.deployment.errors import (
+    ActivationFailedError,
+    LostSightError,
+    NotBackError,
+    RebootNeededError,
+    RolledBackError,
+    StuckError,
+    SwitchUnderWayError,
+)
 from clanpy.events import Stage
+from clanpy.rollout.gates import GateVerdict
+from clanpy.rollout.outcome import unwrapped
 from clanpy.ssh import SshError
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
+    from clanpy.deployment.gates import Gates
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.run import HostRun
+    from clanpy.errors import ClanpyError
     from clanpy.ssh import Connection
 
 _T = TypeVar("_T")
@@ -39,7 +59,9 @@ _T = TypeVar("_T")
 GRACE = 60.0  # seconds beyond the guard's own limits in which we go on looking for the host
 PAUSE = 0.5  # seconds between two attempts to reach it
 COMMIT_SECONDS = 120.0  # for profile and boot entry after the confirmation
+ANSWER_SECONDS = 900.0  # for a person who is asked about gates
 MAX_RECOVERIES = 2
+PATIENT_LOOKS = 6  # at a host that has booted, before its guard is started from here
 TAIL_LINES = 20
 MARK = "clanpy: "  # how the guard's own lines in the log begin
 
@@ -51,17 +73,24 @@ class Guarded:
     Attributes:
         reach: the ways to the host. They are dialled anew for the confirmation, and whenever the connection breaks.
         conn: the connection the activation is begun over.
+        gates: what has to be passed before it is confirmed.
+        reboot_within: seconds in which the host must be back, where it is rebooted.
     """
 
     host: HostRun
     reach: Reach
     conn: Connection
     activation: Activation
+    gates: Gates | None = None
+    reboot_within: float = 600.0
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _cursor: int = field(default=0, init=False)
     _heard: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES), init=False)
     _is_going_back: bool = field(default=False, init=False)
     _recoveries: int = field(default=0, init=False)
+    _refused: str | None = field(default=None, init=False)
+    _address: str = field(default="", init=False)
+    _unguarded: int = field(default=0, init=False)
 
     @property
     def _what(self) -> str:
@@ -74,39 +103,108 @@ class Guarded:
             RolledBackError, ActivationFailedError, StuckError, LostSightError: it did not end well.
             GuardError: it did not begin.
         """
-        limits = self.activation
-        try:
-            async with asyncio.timeout(2 * limits.activate_within + limits.confirm_within + COMMIT_SECONDS + 3 * GRACE):
+        with self._in_time("did not come to an end in time"):
+            async with asyncio.timeout(self._longest):
                 return await self._run(held)
-        except TimeoutError as error:
-            raise self._lost_sight("did not come to an end in time") from error
 
-    async def _run(self, held: HeldLock) -> ActivationResult:
-        with self.host.stage(Stage.ACTIVATE):
-            await start(self.conn, self.activation, held=held)
-            ended = await self._ended()
-            if ended is not None:
-                return self._judged(ended)
-        with self.host.stage(Stage.CONFIRM) as note:
-            ended = await self._confirm()
-            note.text = "over a fresh connection"
-            return self._judged(ended)
+    async def attach(self) -> ActivationResult:
+        """The same for an activation that another controller began, which is gone.
+
+        Raises:
+            RolledBackError, ActivationFailedError, StuckError, LostSightError: it did not end well.
+        """
+        with self._in_time("did not come to an end in time"):
+            async with asyncio.timeout(self._longest):
+                return await self._run(None)
 
     async def mend(self, held: HeldLock) -> ActivationResult:
         """Bring an activation to an end whose guard was killed, or whose host was rebooted, and say to which."""
-        try:
-            async with asyncio.timeout(2 * self.activation.activate_within + 3 * GRACE):
+        with self._in_time("could not be brought to an end in time"):
+            async with asyncio.timeout(self._longest):
                 await recover(self.conn, self.activation.id, held=held)
-                return await self._ended() or await self._confirm()
-        except TimeoutError as error:
-            raise self._lost_sight("could not be brought to an end in time") from error
+                last = await self._watch()
+                if _waits(last):
+                    return await self._after_reboot(await self._confirm())
+                return await self._after_reboot(await self._result())
 
-    async def _ended(self) -> ActivationResult | None:
-        """How it ended without us; None when it waits for our word."""
-        last = await self._watch()
-        if last.phase is Phase.AWAITING and not last.ended and not last.lost:
+    @property
+    def _longest(self) -> float:
+        """Seconds after which we stop looking, whatever is under way."""
+        limits, gates = self.activation, self.gates.gates if self.gates else ()
+        gating = max((gate.timeout for gate in gates), default=0.0) + (ANSWER_SECONDS if gates else 0.0)
+        going_and_coming = 2 * limits.activate_within + limits.confirm_within + COMMIT_SECONDS + 3 * GRACE
+        rebooting = 2 * self.reboot_within + limits.confirm_within + gating
+        return going_and_coming + gating + rebooting
+
+    @contextmanager
+    def _in_time(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise self._lost_sight(what) from error
+
+    async def _run(self, held: HeldLock | None) -> ActivationResult:
+        with self.host.stage(Stage.ACTIVATE):
+            if held is not None:
+                await start(self.conn, self.activation, held=held)
+            last = await self._watch()
+            if not _waits(last) and last.phase is not Phase.REBOOTING:
+                return self._judged(await self._result())
+        if _waits(last):
+            with self.host.stage(Stage.CONFIRM) as note:
+                ended = await self._confirm()
+                note.text = f"over a fresh connection{self._address and f' to {self._address}'}"
+                if not self._is_rebooting(ended):
+                    return self._judged(await self._remembered(ended))
+        else:
+            ended = await self._result()
+        with self.host.stage(Stage.REBOOT):
+            return self._judged(await self._after_reboot(ended))
+
+    def _is_rebooting(self, ended: ActivationResult) -> bool:
+        """Whether the host goes down now, and is to be waited for."""
+        return ended.outcome is None and (self.activation.reboot or ended.phase is Phase.REBOOTING)
+
+    async def _after_reboot(self, ended: ActivationResult) -> ActivationResult:
+        """How it ends where the host is rebooted now. Where it is not, it has ended already."""
+        if not self._is_rebooting(ended):
+            return ended
+        before, deadline = ended.boot, asyncio.get_running_loop().time() + self.reboot_within
+        while True:
+            with suppress(SshError, GuardError):
+                async with self.reach.connected(self.host.name) as conn:
+                    ended = await self._ask(conn)
+                    if ended.outcome is not None:
+                        return ended
+                    if ended.boot != before and (done := await self._booted(conn, ended)) is not None:
+                        return done
+            if asyncio.get_running_loop().time() > deadline:
+                raise NotBackError(
+                    f"{self.host.name} was rebooted and was not back within {self.reboot_within:.0f} s",
+                    hint="where it comes up after all, it goes back by itself when nobody confirms",
+                )
+            await self.sleep(PAUSE)
+
+    async def _booted(self, conn: Connection, found: ActivationResult) -> ActivationResult | None:
+        """What becomes of it after the boot; None when that is not to be said yet."""
+        if not found.alive:  # nothing there starts the guard again: we do; where something does, it is as well
+            self._unguarded += 1
+            if self._unguarded > PATIENT_LOOKS:
+                await recover(conn, self.activation.id)
             return None
-        return await self._result()
+        if found.phase is not Phase.AWAITING:
+            return None
+        self.gates = self.gates.again() if self.gates else None
+        ended = await self._say(conn)
+        return ended if ended.outcome is not None else None
+
+    async def _remembered(self, ended: ActivationResult) -> ActivationResult:
+        """We were there, and could not reach the host: that is the path's fault, and the host is told to remember it."""
+        if ended.outcome is GuardOutcome.ROLLED_BACK and ended.reason == "not_confirmed" and self._refused is None:
+            with suppress(SshError, ActivationError):
+                async with self.reach.connected(self.host.name) as conn:
+                    await condemn(conn, self.activation.id)
+        return ended
 
     async def _watch(self) -> FollowedPhase:
         """Follow the guard until it waits for us or is at its end, over as many connections as it takes."""
@@ -142,10 +240,35 @@ class Guarded:
             self._heard.append(line.text)
 
     async def _confirm(self) -> ActivationResult:
-        async def say(conn: Connection) -> ActivationResult:
-            return await confirm(conn, self.activation.id, wait=COMMIT_SECONDS)
+        return await self._over_fresh(self._say, self.activation.confirm_within + COMMIT_SECONDS)
 
-        return await self._over_fresh(say, self.activation.confirm_within + COMMIT_SECONDS)
+    async def _say(self, conn: Connection) -> ActivationResult:
+        """Say yes over a connection, or no where a gate was not passed."""
+        self._address = conn.address
+        if self.gates is not None and self._refused is None:
+            self._refused = await self._gated(conn, self.gates)
+        if self._refused is not None:
+            return await revert(conn, self.activation.id, self._refused, wait=self.activation.activate_within + GRACE)
+        return await confirm(conn, self.activation.id, wait=COMMIT_SECONDS)
+
+    async def _gated(self, conn: Connection, gates: Gates) -> str | None:
+        """Why it may not stay; None when it may. The guard waits for as long as we look."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                prolonging = tasks.create_task(self._prolong(conn), name="prolong")
+                failed = await gates.decide(conn)
+                prolonging.cancel()
+        except BaseExceptionGroup as errors:
+            raise unwrapped(errors) from errors
+        if failed is None:
+            return None
+        word = GATE_FAILED if failed.verdict is GateVerdict.FAILED else GATE_UNDECIDED
+        return f"{word} {failed.gate.name}: {failed.said}"
+
+    async def _prolong(self, conn: Connection) -> None:
+        while True:
+            await self.sleep(self.activation.confirm_within / 3)
+            await prolong(conn, self.activation.id)
 
     async def _result(self) -> ActivationResult:
         try:
@@ -177,6 +300,9 @@ class Guarded:
             self.host.previous, self.host.system = ended.previous, ended.running
         # what went wrong is said before the way back begins, and that may be long
         details = tuple(self._heard) or ended.log_tail
+        refused = self._refusal(ended)
+        if refused is not None:
+            raise refused
         match ended.outcome:
             case GuardOutcome.ROLLED_BACK:
                 raise RolledBackError(f"{name} went back to what ran before: {why}", details=details)
@@ -191,6 +317,22 @@ class Guarded:
                 raise ActivationFailedError(f"{self._what} was not activated on {name}: {why}", details=details)
         raise self._lost_sight("has not come to an end", *ended.log_tail)
 
+    def _refusal(self, ended: ActivationResult) -> ClanpyError | None:
+        """The error for an activation that did not begin."""
+        if ended.outcome is not GuardOutcome.FAILED:
+            return None
+        name, details = self.host.name, tuple(self._heard) or ended.log_tail
+        match ended.status:
+            case SwitchStatus.REBOOT_NEEDED:
+                return RebootNeededError(
+                    f"only a reboot can bring {name} {self._what}, and nothing was changed",
+                    hint="--reboot does it, and goes back where it does not come up well",
+                    details=details,
+                )
+            case SwitchStatus.SWITCH_UNDER_WAY:
+                return SwitchUnderWayError(f"another activation is under way on {name}", details=details)
+        return None
+
     def _lost_sight(self, what: str, *details: str) -> LostSightError:
         name = self.host.name
         return LostSightError(
@@ -198,3 +340,8 @@ class Guarded:
             hint=f"`clanpy machines status {name}` says where it ended",
             details=details,
         )
+
+
+def _waits(last: FollowedPhase) -> bool:
+    """Whether a guard waits for our word."""
+    return last.phase is Phase.AWAITING and not last.ended and not last.lost

@@ -6,8 +6,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clanpy.activation import Activation, GuardError, GuardOutcome, LockHeldError, lock
+from clanpy.activation import Activation, GuardError, GuardOutcome, LockHeldError, lock, preview
 from clanpy.deployment.activate import Guarded
+from clanpy.deployment.gates import Gates
 from clanpy.deployment.reach import facts_of
 from clanpy.events import Stage
 
@@ -54,6 +55,7 @@ class Activator:
         *,
         account: str | None = None,
         generation: int | None = None,
+        config: HostConfig | None = None,
         is_still_wanted: Callable[[], Awaitable[bool]] | None = None,
         secrets: HostConfig | None = None,
     ) -> bool:
@@ -66,22 +68,14 @@ class Activator:
             new: the store path, present there.
             account: whose home it is; None for the system.
             generation: the generation of the profile that is gone back to.
+            config: the machine, resolved: its gates have to be passed, and its people are known. None: as it goes back.
             is_still_wanted: asked when we had to wait for somebody else, who may have done the same.
             secrets: whose secrets are brought there before; the guard takes them back when it goes back.
 
         Returns:
             Whether anything was done.
         """
-        activation = Activation(
-            run=self.run,
-            class_=machine.class_ if account is None else "home",
-            new=new,
-            owner=self.surroundings.lock_owner(self.run, self.purpose),
-            account=account,
-            generation=generation,
-            confirm_within=self.options.confirm_within,
-            activate_within=self.options.activate_within,
-        )
+        activation = self._activation(machine, new, account=account, generation=generation, config=config)
         async with self._locked(host, conn) as (held, waited):
             if waited and is_still_wanted is not None and not await is_still_wanted():
                 return False
@@ -89,12 +83,76 @@ class Activator:
                 if secrets is not None:
                     await self.deliveries.put(host, conn, secrets, apply=False)
                 try:
-                    await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).run(held)
+                    await self._guarded(host, conn, activation, config).run(held)
                 except GuardError:  # there is none that would take them back
                     if secrets is not None:
                         await self.deliveries.take_back(host, conn)
                     raise
         return True
+
+    async def attach(self, host: HostRun, conn: Connection, record: RunRecord, config: HostConfig) -> None:
+        """See an activation to its end that a controller began which is gone: its guard still waits for a word."""
+        activation = self._again(record, config.machine)
+        host.note(f"an activation of run {record.run} is under way and waits for its controller: going on with it")
+        with host.committed():
+            await self._guarded(host, conn, activation, config).attach()
+
+    async def preview(self, host: HostRun, conn: Connection, config: HostConfig, new: str, account: str | None) -> None:
+        """Tell what an activation would do."""
+        activation = self._activation(config.machine, new, account=account, config=config)
+        with host.stage(Stage.ACTIVATE) as note:
+            for line in await preview(conn, activation):
+                host.note(line)
+            note.text = "nothing was activated"
+
+    def _activation(
+        self,
+        machine: Machine,
+        new: str,
+        *,
+        account: str | None = None,
+        generation: int | None = None,
+        config: HostConfig | None = None,
+    ) -> Activation:
+        live, is_system = self.options.live, account is None
+        is_nixos = is_system and machine.class_ == "nixos"
+        return Activation(
+            run=self.run,
+            class_=machine.class_ if is_system else "home",
+            new=new,
+            owner=self.surroundings.lock_owner(self.run, self.purpose),
+            account=account,
+            generation=generation,
+            goal=live.goal,
+            specialisation=live.specialisation if is_nixos else None,
+            reboot=live.reboot and is_system,
+            install_bootloader=live.install_bootloader and is_nixos,
+            primary_user=_account_of(config, machine.primary_user) if is_system else None,
+            backup_extension="" if is_system else live.backup_extension,
+            confirm_within=self.options.confirm_within,
+            activate_within=self.options.activate_within,
+        )
+
+    def _guarded(
+        self, host: HostRun, conn: Connection, activation: Activation, config: HostConfig | None = None
+    ) -> Guarded:
+        gates = None
+        if config is not None and config.gates:
+            gates = Gates(
+                host=host,
+                gates=config.gates,
+                domain=config.domain,
+                undecided=self.options.live.undecided,
+                ask=self.surroundings.ask,
+            )
+        return Guarded(
+            host=host,
+            reach=self.reach,
+            conn=conn,
+            activation=activation,
+            gates=gates,
+            reboot_within=self.options.live.reboot_within,
+        )
 
     async def mend(self, host: HostRun, conn: Connection, machine: Machine, facts: HostFacts) -> None:
         """Bring activations to an end that an earlier run left in the middle: their guard was killed, or the host rebooted."""
@@ -102,7 +160,7 @@ class Activator:
             async with self._locked(host, conn) as (held, _):
                 with host.committed(), host.stage(Stage.ROLLBACK) as note:
                     activation = self._again(left, machine)
-                    ended = await Guarded(host=host, reach=self.reach, conn=conn, activation=activation).mend(held)
+                    ended = await self._guarded(host, conn, activation).mend(held)
                     came = "forward" if ended.outcome is GuardOutcome.CONFIRMED else "back"
                     note.text = f"run {left.run} had been left in the middle: brought {came} to {ended.running}"
 
@@ -114,6 +172,8 @@ class Activator:
             new=left.new,
             owner=self.surroundings.lock_owner(self.run, self.purpose),
             account=account,
+            confirm_within=self.options.confirm_within,
+            activate_within=self.options.activate_within,
         )
 
     @asynccontextmanager
@@ -141,3 +201,9 @@ class Activator:
                 host.note(f"taking the lock over from {error.holder}: that run has died", level="warning")
                 held = await stack.enter_async_context(locked(steal=True))
             yield held, waited
+
+
+def _account_of(config: HostConfig | None, person: str | None) -> str | None:
+    """What somebody's account on a machine is called: the name of the person, unless it is known better."""
+    users = config.users if config is not None else ()
+    return next((user.account for user in users if user.user == person), person)

@@ -77,3 +77,35 @@ class UnforeseenError(ClanpyError):
 
     code: ClassVar[str] = "CP0510"
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
+
+
+class QuarantinedError(ClanpyError):
+    """The path failed on this host before, and is not activated there again unless that is asked for."""
+
+    code: ClassVar[str] = "CP0520"
+
+
+class RebootNeededError(ClanpyError):
+    """Only a reboot can bring the new system: its activation refused to begin, and nothing was changed."""
+
+    code: ClassVar[str] = "CP0521"
+
+
+class SwitchUnderWayError(ClanpyError):
+    """Another activation is under way on the host, which clanpy did not begin; nothing was changed."""
+
+    code: ClassVar[str] = "CP0522"
+    exit_code: ClassVar[ExitCode] = ExitCode.CONFLICT
+
+
+class NotBackError(ClanpyError):
+    """The host was rebooted and did not come back in time."""
+
+    code: ClassVar[str] = "CP0523"
+    exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
+
+
+class WrongGoalError(ClanpyError):
+    """The goal, or the specialisation, makes no sense for a machine of this class."""
+
+    code: ClassVar[str] = "CP0524"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,10 @@ class Gates:
         except BaseExceptionGroup as errors:
             raise unwrapped(errors) from errors
         return failed or await self._undecided()
+
+    def again(self) -> Gates:
+        """The same gates, to be passed anew."""
+        return replace(self)
 
     async def _try(self, trial: Trial, place: Place, conn: Connection) -> Trial:
         while trial.verdict is None:

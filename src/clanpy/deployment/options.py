@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clanpy.activation import LockInfo, LockOwner
+from clanpy.deployment.gates import Ask, nobody
+from clanpy.deployment.live import Live
 from clanpy.inventory.model import Fleet
 from clanpy.journal import Journal, RunNotFoundError
 from clanpy.nix.inputs import InputOverrides
@@ -33,6 +35,7 @@ class Options:
         steal_lock: take the lock of a host from a controller that is known to be dead.
         confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
         activate_within: seconds that an activation may take.
+        live: how systems are made live.
     """
 
     dry_run: bool = False
@@ -43,6 +46,7 @@ class Options:
     steal_lock: bool = False
     confirm_within: float = CONFIRM_WITHIN
     activate_within: float = 900.0
+    live: Live = field(default_factory=Live)
 
 
 def nobody_is_dead(_: LockInfo) -> bool:
@@ -79,6 +83,7 @@ class Surroundings:
         controller: the computer it is done from.
         retries: how often a connection that could not be made is tried again.
         lab: the lab that this is, if it is one.
+        ask: who is asked what becomes of a machine of which a gate could not be tried.
         is_dead: whether a run that holds a lock is one of our own that is known to have died: then its lock is taken over.
     """
 
@@ -92,6 +97,7 @@ class Surroundings:
     owner: str = field(default_factory=getpass.getuser)
     controller: str = field(default_factory=socket.gethostname)
     retries: int = RETRIES
+    ask: Ask = nobody
     is_dead: Callable[[LockInfo], bool] = nobody_is_dead
     lab: str | None = None
 

@@ -111,13 +111,16 @@ async def each(
     return results  # type: ignore[return-value] # every place is filled now
 
 
-async def facts_of(conn: Connection, machine: Machine, accounts: Sequence[str] = ()) -> HostFacts:
+async def facts_of(
+    conn: Connection, machine: Machine, accounts: Sequence[str] = (), *, specialisation: str | None = None
+) -> HostFacts:
     """What a host runs, and the standalone homes of these accounts on it: one round trip.
 
     Raises:
         WrongClassError: what answered can't be that machine.
     """
-    facts = await gather(conn, Question(accounts=tuple(accounts)), elevate=bool(accounts))
+    question = Question(accounts=tuple(accounts), specialisation=specialisation)
+    facts = await gather(conn, question, elevate=bool(accounts))
     is_mac = facts.kernel == "Darwin"
     if is_mac != (machine.class_ == "darwin"):
         raise WrongClassError(

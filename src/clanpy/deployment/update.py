@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clanpy.activation.lock import lock_held
+from clanpy.deployment.errors import QuarantinedError
 from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
 from clanpy.deployment.run import Verdict
@@ -16,7 +17,7 @@ from clanpy.nix.release import Artifact, Release
 
 
 if TYPE_CHECKING:
-    from clanpy.activation import HostFacts
+    from clanpy.activation import HostFacts, Wanted
     from clanpy.deployment.activator import Activator
     from clanpy.deployment.delivery import Deliveries
     from clanpy.deployment.making import Makers
@@ -85,6 +86,12 @@ class Updater:
                 return Verdict(outcome=Outcome.UNCHANGED)
             if self.options.dry_run:
                 return self._planned(host, facts, release, work)
+            self._check_failed(facts, work, release)
+            is_attached = await self._attach(host, conn, facts, work, release)
+            if is_attached:
+                facts = await self._facts(conn, config)
+                if not await self._work(config, facts, release):
+                    return Verdict(outcome=Outcome.CONFIRMED, system=release.system.out)
             self._check_lock(facts)
             if facts.left_over:
                 await self.activator.mend(host, conn, config.machine, facts)
@@ -93,11 +100,16 @@ class Updater:
             return await self._change(host, conn, facts, release)
 
     async def _facts(self, conn: Connection, config: HostConfig) -> HostFacts:
-        return await facts_of(conn, config.machine, standalone_accounts(config))
+        live = self.options.live
+        return await facts_of(conn, config.machine, standalone_accounts(config), specialisation=live.specialisation)
+
+    def _wanted(self, release: Release) -> Wanted:
+        live = self.options.live
+        return replace(wanted(release), goal=live.goal, specialisation=live.specialisation)
 
     async def _work(self, config: HostConfig, facts: HostFacts, release: Release) -> _Work:
         """What is not as it should be. Where secrets are decrypted by the activation, new ones need one."""
-        slots = facts.differs(wanted(release))
+        slots = facts.differs(self._wanted(release))
         has_secrets = await self.deliveries.is_current(config, facts)
         if not has_secrets and SYSTEM not in slots and self.deliveries.makes_its_own(config):
             slots = (SYSTEM, *slots)
@@ -110,6 +122,28 @@ class Updater:
             now = facts.running if slot == SYSTEM else _home_now(facts, slot)
             host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
         return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
+
+    def _check_failed(self, facts: HostFacts, work: _Work, release: Release) -> None:
+        """Refuse what has failed on the host before, unless told to try again."""
+        if self.options.live.retry_failed:
+            return
+        for slot in work.slots:
+            path = _artifact(release, slot).out
+            failed = facts.failures.get(slot, {}).get(path)
+            if failed is not None:
+                raise QuarantinedError(
+                    f"{facts.host} is not given {path} again, which failed there in run {failed.run}: {failed.why}",
+                    hint="change what was wrong, or --retry-failed tries the same once more",
+                )
+
+    async def _attach(self, host: HostRun, conn: Connection, facts: HostFacts, work: _Work, release: Release) -> bool:
+        """Go on with activations of what is wanted whose controller is gone, and whose guard waits. Gives whether there were any."""
+        found = [facts.runs[slot] for slot in work.slots if slot in facts.runs]
+        waiting = [run for run in found if run.pending and run.alive and not run.watched]
+        mine = [run for run in waiting if run.new == _artifact(release, run.slot).out]
+        for run in mine:
+            await self.activator.attach(host, conn, run, self.releases.config(host.name))
+        return bool(mine)
 
     def _check_lock(self, facts: HostFacts) -> None:
         """Stop before the work when there is no point in it."""
@@ -130,6 +164,10 @@ class Updater:
             release = await self.makers.of(host.name).build(host, conn, release)
             artifacts = {slot: _artifact(release, slot) for slot in work.slots}
             await self._copy(host, conn, [artifact.out for artifact in artifacts.values()])
+        if self.options.live.preview:
+            for artifact in artifacts.values():
+                await self.activator.preview(host, conn, config, artifact.out, artifact.installable.account)
+            return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
         changed = False
         if work.secrets and SYSTEM not in artifacts:
             changed = await self.activator.deliver(host, conn, config)
@@ -171,6 +209,7 @@ class Updater:
                 config.machine,
                 artifact.out,
                 account=artifact.installable.account,
+                config=config,
                 is_still_wanted=is_still_wanted,
                 secrets=secrets,
             )

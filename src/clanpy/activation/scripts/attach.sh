@@ -1,5 +1,5 @@
 # Watch a guard, answer it, ask how it ended. Lines of its log come with "|" before them.
-# Variables: id act(follow|answer|report) cursor (lines of the log already seen) answer(confirm|revert|wait|'') reason
+# Variables: id act(follow|answer|condemn|report) cursor (lines of the log already seen) answer(confirm|revert|wait|'') reason
 #   wait_for (hundredths of a second) tail_lines
 places "$(own_number)"
 dir=$vault/runs/$id
@@ -81,6 +81,14 @@ case $act in
       [ "$(field "$dir/state" phase)" != rebooting ] || [ "$answer" != confirm ] || break
       pause "$wait_for"
     done
+    report
+    ;;
+  condemn) # what reboot.sh remembers of a path that failed
+    failed=$vault/failed/$(field "$dir/public" slot) new=$(field "$dir/public" new)
+    mkdir -p "$failed" && {
+      printf '%s\n' "path=$new" "run=$(field "$dir/public" run)" "when=$(field "$dir/result" finished)"
+      sed -n '/^reason=/p; /^code=/p' "$dir/result"
+    } | put "$failed/${new##*/}"
     report
     ;;
   report) report ;;
