@@ -16,6 +16,7 @@ from clanpy.inventory.sources import Source
 
 
 if TYPE_CHECKING:
+    from clanpy.inventory.clan import JsonIndex
     from clanpy.inventory.positions import PythonIndex, TomlIndex
     from clanpy.modules.sources import Def
 
@@ -114,7 +115,11 @@ class _File:
         return Place(self.source.file, *(found or ()))
 
     @cached_property
-    def _index(self) -> PythonIndex | TomlIndex:
+    def _index(self) -> PythonIndex | TomlIndex | JsonIndex:
+        if self.source.path.suffix == ".json":
+            from clanpy.inventory.clan import JsonIndex  # noqa: PLC0415 - as below
+
+            return JsonIndex(self.source.text)
         from clanpy.inventory.positions import PythonIndex, TomlIndex  # noqa: PLC0415 - a parser, for errors only
 
         return PythonIndex(self.source.text) if self.source.path.suffix == ".py" else TomlIndex(self.source.text)

@@ -1,6 +1,6 @@
 """The files that make up a fleet's inventory: finding them, reading them, and saying clearly what can't be read.
 
-Order, which is the order of definitions everywhere: `inventory.toml`, `inventory/*.toml`, `vars.toml`,
+Order, which is the order of definitions everywhere: `inventory.toml`, a clan's `inventory.json`, `inventory/*.toml`, `vars.toml`,
 `machines/<m>/machine.{toml,py}` and `machines/<m>/vars.toml`, `modules/**/*.{toml,py}`; each by name.
 """
 
@@ -19,6 +19,7 @@ from clanpy.inventory.errors import TomlSyntaxError, UnreadableFileError
 
 
 INVENTORY = "inventory.toml"
+CLAN_INVENTORY = "inventory.json"
 VARS_FILE = "vars.toml"  # what could stand under `vars`, in a file of its own
 MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below what the interpreter bears
 MAX_BYTES = 8_000_000  # a fleet of ten thousand machines is a fifth of it; more takes a minute to parse
@@ -47,17 +48,22 @@ def find_root(start: Path, explicit: Path | None = None) -> Path:
     """
     if explicit is not None:
         root = explicit.expanduser().absolute()
-        if (root / INVENTORY).is_file():
+        if is_fleet(root):
             return root
         raise FleetNotFoundError(f"there is no {INVENTORY} in {root}", hint="`clanpy init DIR` makes a new fleet")
     here = start.absolute()
     for folder in (here, *here.parents):
-        if (folder / INVENTORY).is_file():
+        if is_fleet(folder):
             return folder
     raise FleetNotFoundError(
         f"there is no {INVENTORY} in {here} or any folder above",
         hint="say where the fleet is with --fleet DIR or CLANPY_FLEET, or make one with `clanpy init DIR`",
     )
+
+
+def is_fleet(folder: Path) -> bool:
+    """Whether a folder is a fleet, or a clan."""
+    return (folder / INVENTORY).is_file() or (folder / CLAN_INVENTORY).is_file()
 
 
 def is_hidden(name: str) -> bool:
@@ -143,8 +149,17 @@ def machine_folders(root: Path) -> tuple[str, ...]:
     return tuple(sorted(e.name for e in entries if e.is_dir() and not is_hidden(e.name)))
 
 
+def _whole_inventories(root: Path) -> Iterator[Path]:
+    """The fleet's own file, a clan's, or both."""
+    is_clan = (root / CLAN_INVENTORY).is_file()
+    if not is_clan or (root / INVENTORY).exists():
+        yield root / INVENTORY
+    if is_clan:
+        yield root / CLAN_INVENTORY
+
+
 def _inventory_files(root: Path, errors: list[ClanpyError]) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    yield root / INVENTORY, ()
+    yield from ((path, ()) for path in _whole_inventories(root))
     for path in files_below(root, root / "inventory", errors):
         if path.suffix == ".toml":
             yield path, ()
@@ -169,6 +184,11 @@ def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyEr
             from clanpy.inventory.pymodule import run_module  # noqa: PLC0415 - most fleets are listed without it
 
             data, module = run_module(root, path, file, text)
+        elif path.suffix == ".json":
+            from clanpy.inventory.clan import read_clan  # noqa: PLC0415 - most fleets have none
+
+            is_alone = not (root / INVENTORY).exists()
+            data, module = read_clan(text, root, machine_folders(root), is_alone=is_alone), None
         else:
             data, module = parse_toml(file, text), None
     except UnicodeDecodeError as error:
