@@ -46,7 +46,8 @@ put_file() { # STORE OWNER GROUP MODE SIZE DIGEST UNITS NAME; owner and mode are
   _file=$_into/$8
   [ -d "${_file%/*}" ] || mkdir -p "${_file%/*}" || return
   printf '' >"$_file" || return
-  if ! chown "$2:$3" "$_file" 2>/dev/null; then
+  # `wheel` is what group 0 is called where root's group is not called root
+  if ! chown "$2:$3" "$_file" 2>/dev/null && { [ "$3" != wheel ] || ! chown "$2:0" "$_file" 2>/dev/null; }; then
     echo "$2:$3 $_file" >>"$sets/$fresh/late" || return
   fi
   chmod "$4" "$_file" && printf '%b' "$content" >"$_file" || return
