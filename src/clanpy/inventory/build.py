@@ -12,7 +12,6 @@ from clanpy.inventory.model import COMPUTED_TAGS, Aspect, Deploy, Fleet, Instanc
 from clanpy.inventory.places import Places
 from clanpy.inventory.reading import entries, get, inside, strings
 from clanpy.inventory.schema import INSTANCE_NAME, MACHINE_NAME, ROLE_NAME, TAG_NAME, USER_NAME
-from clanpy.inventory.tags import with_computed_tags
 from clanpy.inventory.written import NOTHING, written
 
 
@@ -44,6 +43,10 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         aspects=aspects,
         places=places,
     )
+    if all(tag.select is None for tag in tags.values()):
+        return fleet
+    from clanpy.inventory.tags import with_computed_tags  # noqa: PLC0415 - most fleets are listed without it
+
     selected = with_computed_tags(fleet)
     selected.fleet.memo["selected tags"] = selected
     return selected.fleet

@@ -198,7 +198,7 @@ def _given(fleet: Fleet, machine: str, tag: str) -> Iterator[Line]:
     if machine in record.machines:
         path = ("tags", tag, "machines")
         yield Line(fleet.where(*path, machine), [tag], 100, MIDDLE, why=f"{dotted(path)} names it")
-    if machine in fleet.memo["selected tags"].machines.get(tag, ()):
+    if record.select is not None and machine in fleet.memo["selected tags"].machines.get(tag, ()):
         path = ("tags", tag, "select")
         yield Line(fleet.where(*path), [tag], 100, MIDDLE, why=f"{dotted(path)} selects it: {record.select}")
 

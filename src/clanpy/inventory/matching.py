@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from clanpy.errors import nearest
 from clanpy.inventory.model import Instance, Machine, Role, User
@@ -83,8 +83,7 @@ class Kind:
         return {*index, *(value.rpartition("/")[2] for value in index if self.is_split)}
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong with a part of a selection that can be read."""
 
     message: str

@@ -125,7 +125,8 @@ def _reserved(tag: str, place: Place | None) -> ReservedTagError:
 
 
 def _tags(fleet: Fleet) -> Iterator[ClanpyError]:
-    yield from fleet.memo["selected tags"].errors
+    selected = fleet.memo.get("selected tags")
+    yield from selected.errors if selected is not None else ()
     for tag, record in fleet.tag_records.items():
         named = record.machines
         if tag in COMPUTED_TAGS and (named or record.select is not None):

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
+from typing import NamedTuple
 
 from clanpy.errors import nearest
 from clanpy.inventory.errors import SelectionError
@@ -42,8 +43,7 @@ def _compiled(glob: str) -> re.Pattern[str]:
     return re.compile(translate(glob))
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A name, or a glob for names."""
 
     text: str
@@ -160,8 +160,7 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     """A word, `(`, `)`, `,` or nothing at the end. Only bare words are keywords."""
 
     text: str
