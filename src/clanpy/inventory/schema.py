@@ -28,6 +28,7 @@ from clanpy.inventory.kinds import (
     whole,
     words,
 )
+from clanpy.inventory.rollouts import rollouts_option
 from clanpy.modules import option, types
 
 
@@ -217,6 +218,11 @@ DEPLOY = {
         "Where it is built: `local` (here), `target` (on the machine itself), or another host as `[user@]host[:port]`. "
         "Without it: here.",
         example="target",
+    ),
+    "after": _list(
+        "Selections of machines that are activated before this one in every rollout: what is reached through it, say.",
+        Strings(text, "a list of selections"),
+        example=["tag:behind-the-jump-host"],
     ),
     "forward_agent": _text("Whether the SSH agent is forwarded to the machine.", boolean),
 }
@@ -426,6 +432,7 @@ OPTIONS: Mapping[str, Any] = {
     ),
     "aspects": {class_: _aspects(class_) for class_ in ASPECT_CLASSES},
     "nixpkgs": NIXPKGS,
+    "rollout": rollouts_option(),
     "vars": VARS,
     "gates": gates_option("any machine"),
 }

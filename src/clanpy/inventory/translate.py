@@ -30,6 +30,7 @@ from clanpy.modules.priority import Wrapper
 from clanpy.modules.shape import Given
 from clanpy.modules.sources import Def
 from clanpy.modules.types.base import Type
+from clanpy.modules.types.choice import Either
 from clanpy.modules.types.structure import Entries, ListOf
 from clanpy.modules.types.submodule import Submodule
 
@@ -263,17 +264,25 @@ def _element(path: Path_, config: Config) -> Element | None:
     list_path, entry = _named(path[: n + 1])
     spot = _spot(config, list_path)
     kind = plain(spot.kind) if spot.kind is not None else None
-    if entry is None or not isinstance(kind, ListOf) or not isinstance(kind.elem, Submodule):
+    inner = _table_in(kind.elem) if isinstance(kind, ListOf) else None
+    if entry is None or inner is None or not isinstance(kind, ListOf):
         return None
     definition = spot.defs[entry[0] - 1]
     field = path[n + 1]
-    module = kind.elem.given[0]
+    module = inner.given[0]
     declared = module.value if isinstance(module, Given) else module
     options = {name: found.type for name, found in declared["options"].items()}
     table = definition.value[entry[1] - 1]
     value = table.get(field) if isinstance(table, Mapping) else table
     here = (*list_path, str(entry[1] - 1), *path[n + 1 :])
     return Element(here, value, options.get(field, kind.elem), options, definition)
+
+
+def _table_in(kind: Type) -> Submodule | None:
+    """The table that a type is, or that is one of its alternatives."""
+    if isinstance(kind, Either):
+        return _table_in(kind.left) or _table_in(kind.right)
+    return kind if isinstance(kind, Submodule) else None
 
 
 def _at(config: Config, path: Path_) -> Any:
