@@ -70,6 +70,16 @@ async def test_what_is_built_already_starts_no_nix(tmp_path: Path, world: World)
     assert (nix.started, built) == (0, ["a"])
 
 
+async def test_what_lies_in_the_store_and_is_not_valid_is_built(tmp_path: Path, world: World) -> None:
+    (todo,) = await releases(world, "half", {"a": 'd "a" [ ] "echo whole > $out"'})
+    (tmp_path / "out").symlink_to(todo.system.out)
+    (tmp_path / "out").write_text("ha")  # as when a build, or its computer, was killed in the middle
+    nix = world.nix()
+
+    assert await build([todo], nix, roots(tmp_path, nix)) == {"a": None}
+    assert (nix.started, (tmp_path / "out").read_text()) == (1, "whole\n")
+
+
 async def test_a_new_release_takes_the_place_of_the_old_one_among_the_roots(tmp_path: Path, world: World) -> None:
     for salt in ("old", "new"):
         todo = await releases(world, salt, {"a": 'd "a" [ ] "echo a > $out"'})

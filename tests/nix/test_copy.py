@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from clanpy.nix.copy import Closures, CopyProgress, PathInfo, closures, copy
+from clanpy.nix.database import StoreDatabase
 from clanpy.nix.errors import CopyError, DiskFullError, NixCommandError
+from clanpy.nix.nar import digest_of
 from clanpy.nix.program import NixProgram
 from nix.world import World
 
@@ -113,15 +115,40 @@ async def test_a_full_disk_over_there_is_called_so(tmp_path: Path) -> None:
         await copy(["/nix/store/x"], tmp_path / "s", nix, host="alpha")
 
 
-async def test_closures_are_asked_once_for_many_and_sorted_for_sending(world: World) -> None:
+@pytest.mark.parametrize("processes", [0, 1])
+async def test_closures_are_asked_once_for_many_and_sorted_for_sending(
+    world: World, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     base, top = await two_paths(world)
     nix = world.nix()
+    if processes:  # of a later Nix, whose database nobody knows yet
+        monkeypatch.setattr("clanpy.nix.database.SCHEMA", "11")
     known = await closures([top, base], nix)
 
-    assert nix.started == 1
+    assert nix.started == processes
     assert [info.path for info in known.of(top)] == [base, top]
     assert [info.path for info in known.of(base)] == [base]
     assert known.size([base]) > 100_000
+
+
+async def test_the_database_says_what_nix_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, top = await two_paths(world)
+    read = await closures([top], world.nix())
+    monkeypatch.setattr("clanpy.nix.database.SCHEMA", "11")
+    told = await closures([top], world.nix())
+
+    def known(found: Closures) -> list[tuple[object, ...]]:
+        return [
+            (i.path, i.size, sorted(i.references), i.refers_to_itself, digest_of(i.nar_hash), i.deriver, i.signatures)
+            for i in found.of(top)
+        ]
+
+    assert known(read) == known(told)
+
+
+@pytest.mark.parametrize("changed", [{"NIX_REMOTE": "ssh-ng://elsewhere"}, {"NIX_CONFIG": "store = /other"}])
+def test_the_database_of_this_computer_is_not_asked_about_another_store(world: World, changed: dict[str, str]) -> None:
+    assert StoreDatabase.of(NixProgram.find(environ={**world.environ, **changed})) is None
 
 
 async def test_a_path_that_is_not_there_is_an_error(world: World) -> None:

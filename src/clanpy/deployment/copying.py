@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +42,12 @@ class Copier:
     tasks: asyncio.TaskGroup
     nix: NixProgram | ClanpyError
     _batcher: Batcher[_Question, _Answer] = field(init=False)
+    _bulk: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._batcher = Batcher(self.tasks, self._closures)
+        # encrypting keeps a processor busy: more processes for it than processors only wait for each other
+        self._bulk = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def send(self, host: HostRun, conn: Connection, paths: Sequence[str]) -> str:
         """Have paths and all that they refer to on a host. What was there already is not sent.
@@ -95,7 +100,10 @@ class Copier:
         meter = Meter(host)
         meter.begin(total)
         daemon, around = "exec nix-daemon --stdio", total >= BULK_BYTES
-        async with conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not around) as socket:
+        async with (
+            self._bulk if around else nullcontext(),
+            conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not around) as socket,
+        ):
             await copy(paths, Path(str(socket)), nix, host=host.name)
         host.progress(Stage.COPY, total, total)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from clanpy.errors import ClanpyError
 from clanpy.nix.activity import FLAGS, Advanced, BuildStarted, Output, Said, parse
+from clanpy.nix.database import StoreDatabase
 from clanpy.nix.derivations import Derivations, name_of
 from clanpy.nix.errors import BuildError, DiskFullError, StaleReleaseError, is_disk_full, plain, tail
 from clanpy.nix.program import NixProgram
@@ -80,13 +81,19 @@ def artifacts(release: Release) -> tuple[Artifact, ...]:
     return (release.system, *release.homes)
 
 
-def missing(release: Release) -> list[Artifact]:
+def missing(release: Release, nix: NixProgram) -> list[Artifact]:
     """What of a machine is not built."""
-    return [artifact for artifact in artifacts(release) if not is_built(artifact.out)]
+    wanted = artifacts(release)
+    database = StoreDatabase.of(nix)
+    valid = database.valid(artifact.out for artifact in wanted) if database else None
+    if valid is None:
+        return [artifact for artifact in wanted if not _seems_built(artifact.out)]
+    # what is in the database may have been removed by hand
+    return [artifact for artifact in wanted if artifact.out not in valid or not Path(artifact.out).exists()]
 
 
-def is_built(out: str) -> bool:
-    """Whether an output is there and known to the store: until it is, Nix keeps a lock beside it."""
+def _seems_built(out: str) -> bool:
+    """Whether an output is there, and as far as can be seen known to the store: until it is, Nix keeps a lock beside it."""
     return Path(out).exists() and not Path(f"{out}.lock").exists()
 
 
@@ -119,7 +126,7 @@ class _Run:
 
     def check(self, release: Release) -> None:
         """Note whether a machine is built, has to be, or can't be because what was evaluated is gone."""
-        wanted = missing(release)
+        wanted = missing(release, self.nix)
         if not wanted:
             self._finish(release.host)
         elif gone := [a.drv for a in wanted if not Path(a.drv).exists()]:
@@ -132,7 +139,7 @@ class _Run:
 
     async def realise(self, limits: BuildLimits) -> None:
         """Build everything that machines wait for."""
-        drvs = dict.fromkeys(a.drv for release in self.waiting.values() for a in missing(release))
+        drvs = dict.fromkeys(a.drv for release in self.waiting.values() for a in missing(release, self.nix))
         numbers = ["--max-jobs", str(limits.jobs), "--cores", str(limits.cores)]
         command = ["nix-store", "--realise", "--keep-going", "--verbose", *FLAGS, *numbers, *drvs]
         done = await self.nix.run(command, on_line=self._hear)
@@ -146,7 +153,7 @@ class _Run:
 
     def _settle(self, release: Release, status: int) -> None:
         """Say how it ended for a machine, now that Nix is done."""
-        if all(Path(artifact.out).exists() for artifact in artifacts(release)):
+        if not missing(release, self.nix):
             self._finish(release.host)
         else:
             self.results[release.host] = self._error(release, status)
@@ -177,7 +184,7 @@ class _Run:
 
     def _see_what_is_built(self) -> None:
         for host in sorted(self.begun & self.waiting.keys()):
-            if not missing(self.waiting[host]):
+            if not missing(self.waiting[host], self.nix):
                 self._finish(host)
 
     def _failed(self, text: str) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.nix.activity import FLAGS, Advanced, CopyStarted, Said, Stopped, parse
+from clanpy.nix.database import Registered, StoreDatabase
 from clanpy.nix.derivations import name_of
 from clanpy.nix.errors import CopyError, DiskFullError, is_disk_full, plain, tail
+from clanpy.nix.nar import digest_of, nix_hashes
 from clanpy.nix.program import NixProgram
 
 
@@ -72,11 +74,15 @@ def _ignore(_: object) -> None:
 
 
 async def closures(paths: Sequence[str], nix: NixProgram) -> Closures:
-    """What some valid store paths refer to, directly or not, from one process.
+    """What some valid store paths refer to, directly or not: from the store's database, or from one process.
 
     Raises:
         NixCommandError: a path is not valid.
     """
+    database = StoreDatabase.of(nix)
+    registered = database.closure(paths) if database else None
+    if registered is not None:
+        return Closures({found.path: _known(found) for found in registered})
     done = await nix.run(["nix", "path-info", "--json", "--recursive", *paths])
     found = json.loads(done.check("asking for the closure of store paths"))
     return Closures({info.path: info for info in map(_info, _records(found))})
@@ -149,6 +155,19 @@ class _Watch:
     def _report(self, path: str | None) -> None:
         self.told = self._bytes()
         self.on_progress(CopyProgress(self.paths_done, self.told, None if path is None else name_of(path)))
+
+
+def _known(found: Registered) -> PathInfo:
+    return PathInfo(
+        found.path,
+        found.size,
+        tuple(ref for ref in found.references if ref != found.path),
+        refers_to_itself=found.path in found.references,
+        nar_hash=nix_hashes(digest_of(found.hash))[0],
+        deriver=found.deriver,
+        signatures=found.signatures,
+        content_address=found.content_address,
+    )
 
 
 def _records(found: Any) -> list[dict[str, Any]]:
