@@ -18,15 +18,32 @@ _KEYS = ("id_ed25519.pub", "id_ecdsa.pub", "id_rsa.pub")
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where to: a folder that does not exist, or is empty")],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="Where to: a folder that does not exist, or is empty", show_default=False),
+    ] = None,
     *,
+    from_clan: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-clan",
+            metavar="CLAN",
+            help="Make a fleet of a clan: there, where it is, or as a copy in DIR",
+            show_default=False,
+        ),
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Account of who looks after it (default: yours)")] = None,
     ssh_key: Annotated[
         Path | None, typer.Option(help="File with their public key (default: yours, if there is one)", metavar="FILE")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Make a new fleet of three machines, one of them with macOS, that deploys to a lab as it is."""
+    """Make a new fleet of three machines, one of them with macOS, that deploys to a lab as it is; or one of a clan."""
+    if from_clan is not None:
+        _adopt(from_clan, folder, as_json=json)
+        return
+    if folder is None:
+        raise UsageError("where to?", hint="clanpy init DIR")
     from clanpy.inventory.skeleton import make_fleet  # noqa: PLC0415 - rooms are imported when a command runs
 
     files = make_fleet(folder, user=user or _own_account(), ssh_keys=_public_keys(ssh_key))
@@ -36,6 +53,25 @@ def init(
         return
     print_lines(str(file) for file in files)
     say(f"\nnext: cd {folder} && clanpy check && clanpy lab up && clanpy machines update --lab")
+
+
+def _adopt(clan: Path, folder: Path | None, *, as_json: bool) -> None:
+    """Take a clan over, and say what needs a hand."""
+    from clanpy.inventory.adopt import adopt  # noqa: PLC0415 - rooms are imported when a command runs
+
+    done = adopt(clan, folder)
+    if as_json:
+        print_json(done.to_dict())
+        return
+    found = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in done.counts.items() if count)
+    print_lines([str(done.root / file) for file in done.written])
+    say(f"\nfound: {found}")
+    for hand in done.hands:
+        say(f"\n{hand.place}: {hand.message}" if hand.place else f"\n{hand.message}")
+        if hand.hint:
+            say(f"  hint: {hand.hint}")
+    said = f"{len(done.hands)} thing{'s need' if len(done.hands) != 1 else ' needs'} a hand"
+    say(f"\n{said if done.hands else 'nothing needs a hand'}; next: cd {done.root} && clanpy check")
 
 
 def _own_account() -> str:

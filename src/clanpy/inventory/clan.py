@@ -39,12 +39,12 @@ def read_clan(text: str, root: Path, machines: tuple[str, ...], *, is_alone: boo
     Raises:
         UnreadableFileError: it is no JSON, or no object.
     """
-    data = _parsed(text)
+    data = parse_clan(text)
     found = {key: value for key, value in data.items() if key not in _OF_CLAN}
     entries = found.get("machines")
     given = dict(entries) if isinstance(entries, dict) else {}
     if is_alone:
-        found["meta"] = {"name": {"_default": _name(root)}, **_table(found.get("meta"))}
+        found["meta"] = {"name": {"_default": clan_name(root)}, **_table(found.get("meta"))}
         given = {**{name: {} for name in machines}, **given}
     people: dict[str, Any] = {name: {} for name in _people(found.get("instances"))}
     if people:
@@ -57,7 +57,12 @@ def read_clan(text: str, root: Path, machines: tuple[str, ...], *, is_alone: boo
     return found
 
 
-def _parsed(text: str) -> Mapping[str, Any]:
+def parse_clan(text: str) -> Mapping[str, Any]:
+    """The data of an `inventory.json`, exactly as it is.
+
+    Raises:
+        UnreadableFileError: it is no JSON, or no object.
+    """
     place = CLAN_INVENTORY
     try:
         data = json.loads(text, object_pairs_hook=_unique)
@@ -116,7 +121,8 @@ def _table(value: Any) -> Mapping[str, Any]:
     return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else {}
 
 
-def _name(root: Path) -> str:
+def clan_name(root: Path) -> str:
+    """What a clan is called that does not say so: as its folder."""
     return re.sub(r"[^A-Za-z0-9_-]+", "-", root.absolute().name).strip("-") or "clan"
 
 
