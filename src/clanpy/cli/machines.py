@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clanpy.cli import editing
+from clanpy.cli import editing, live
 from clanpy.cli.context import (
     BuildHost,
     ConfirmWithin,
@@ -95,6 +95,15 @@ def update(
     wait_lock: WaitLock = True,
     steal_lock: StealLock = False,
     confirm_timeout: ConfirmWithin = 60.0,
+    activation_timeout: live.ActivationTimeout = 900.0,
+    goal: live.Goal = live.GoalChoice.SWITCH,
+    specialisation: live.Specialisation = None,
+    reboot: live.Reboot = False,
+    reboot_timeout: live.RebootTimeout = 600.0,
+    install_bootloader: live.InstallBootloader = False,
+    home_backup_extension: live.BackupExtension = "",
+    retry_failed: live.RetryFailed = False,
+    undecided_gates: live.UndecidedGates = live.UndecidedChoice.ASK,
     host_key_check: HostKeys = KeyCheck.STRICT,
     as_json: Json = False,
 ) -> None:
@@ -115,6 +124,17 @@ def update(
         wait_lock=wait_lock,
         steal_lock=steal_lock,
         confirm_within=confirm_timeout,
+        activate_within=activation_timeout,
+        live=live.live_of(
+            goal=goal,
+            specialisation=specialisation,
+            reboot=reboot,
+            reboot_timeout=reboot_timeout,
+            install_bootloader=install_bootloader,
+            backup_extension=home_backup_extension,
+            retry_failed=retry_failed,
+            undecided=undecided_gates,
+        ),
         as_json=as_json,
     )
     raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))
@@ -176,6 +196,23 @@ def rollback(
         as_json=as_json,
     )
     raise typer.Exit(verbs.rollback(ctx, name, how, to=to, account=home))
+
+
+@app.command()
+def generations(
+    ctx: typer.Context,
+    *,
+    name: Name,
+    home: Annotated[
+        str | None, typer.Option(metavar="ACCOUNT", help="The standalone home of this account", show_default=False)
+    ] = None,
+    host_key_check: HostKeys = KeyCheck.STRICT,
+    as_json: Json = False,
+) -> None:
+    """Show what a machine can be taken back to: `machines rollback NAME --to GENERATION`."""
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    raise typer.Exit(verbs.generations(ctx, name, verbs.How(check=host_key_check, as_json=as_json), account=home))
 
 
 @app.command("exec")

@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
+from clanpy.cli.live import ask_person
 from clanpy.cli.ways import RealWays
 from clanpy.deployment.making import HERE, THERE
 from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
@@ -74,10 +75,21 @@ def open_site(
     )
     return Site(
         fleet=fleet,
-        surroundings=replace(surroundings, is_dead=dead_runs_of(journal, surroundings.controller)),
+        surroundings=replace(surroundings, is_dead=dead_runs_of(journal, surroundings.controller), ask=ask_person),
         journal=journal,
         program=_program(ctx),
     )
+
+
+def nix_of(ctx: typer.Context) -> tuple[NixProgram, InputOverrides | None]:
+    """The Nix of this computer, and where flake inputs come from: for what is built for this computer itself.
+
+    Raises:
+        NixMissingError: there is none.
+    """
+    if settings(ctx).lab is None:
+        return NixProgram.find(), None
+    return NixProgram.find(config=LAB_NIX), _MINI
 
 
 def _tell_of_ssh(verbosity: int) -> None:

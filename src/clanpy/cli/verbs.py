@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clanpy.cli.asking import ask_first
@@ -17,6 +17,8 @@ from clanpy.deploy import build as build_here
 from clanpy.deploy import upload as upload_secrets
 from clanpy.deployment.execute import execute as execute_everywhere
 from clanpy.deployment.execute import execute_exit_code
+from clanpy.deployment.generations import Known, known_generations
+from clanpy.deployment.live import Live
 from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Options
 from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
 from clanpy.deployment.status import HostStatus, evaluated, status_exit_code, what_is_known
@@ -81,6 +83,8 @@ class How:
     wait_lock: bool = True
     steal_lock: bool = False
     confirm_within: float = CONFIRM_WITHIN
+    activate_within: float = 900.0
+    live: Live = field(default_factory=Live)
     as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
@@ -95,6 +99,8 @@ class How:
             lock_wait=WAIT_FOR_LOCK if self.wait_lock else 0.0,
             steal_lock=self.steal_lock,
             confirm_within=self.confirm_within,
+            activate_within=self.activate_within,
+            live=self.live,
         )
 
 
@@ -153,6 +159,39 @@ def rollback(ctx: typer.Context, name: str, how: How, *, to: str | None, account
         )
 
     return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
+
+
+def generations(ctx: typer.Context, name: str, how: How, *, account: str | None) -> int:
+    """`machines generations`."""
+    site = how.site(ctx)
+    machine = select_one(site.fleet, name)
+    known = asyncio.run(known_generations(site.surroundings, machine.name, account))
+    if how.as_json:
+        print_json(known.to_dict())
+    else:
+        print_lines(_generation_lines(known, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+    return ExitCode.DONE
+
+
+def _generation_lines(known: Known, *, colour: bool) -> Iterator[str]:
+    rows = [
+        (
+            str(found.number),
+            f"{found.made:%Y-%m-%d %H:%M}Z",
+            " ".join(
+                word
+                for word, holds in (
+                    ("running", found.path == known.running),
+                    ("profile", found.current),
+                    ("way-back", found.path == known.way_back),
+                )
+                if holds
+            ),
+            found.path,
+        )
+        for found in reversed(known.generations)
+    ]
+    yield from table_lines(("GENERATION", "MADE", "IS", "PATH"), rows, colour=colour)
 
 
 def execute(

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from clanpy.activation import Goal
 from clanpy.activation.lock import lock_held
-from clanpy.deployment.errors import QuarantinedError
+from clanpy.deployment.errors import QuarantinedError, WrongGoalError
 from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
 from clanpy.deployment.run import Verdict
@@ -75,6 +76,7 @@ class Updater:
             ClanpyError: it could not be brought there, and where it is now is what the error says.
         """
         config = self.releases.config(host.name)
+        self._check_goal(config)
         async with AsyncExitStack() as stack:
             with host.stage(Stage.CONNECT):
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
@@ -122,6 +124,15 @@ class Updater:
             now = facts.running if slot == SYSTEM else _home_now(facts, slot)
             host.note(f"{slot}: {now or 'nothing'} → {_artifact(release, slot).out}")
         return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
+
+    def _check_goal(self, config: HostConfig) -> None:
+        """Stop before the work where what is asked for makes no sense for the machine."""
+        live, machine = self.options.live, config.machine
+        if machine.class_ == "darwin" and (live.goal is Goal.BOOT or live.specialisation):
+            what = "goal boot" if live.goal is Goal.BOOT else "specialisations"
+            raise WrongGoalError(
+                f"{machine.name} is of class darwin, which knows no {what}", hint="choose machines of class nixos alone"
+            )
 
     def _check_failed(self, facts: HostFacts, work: _Work, release: Release) -> None:
         """Refuse what has failed on the host before, unless told to try again."""
