@@ -86,7 +86,9 @@ Names = Annotated[
         show_default=False,
     ),
 ]
-Name = Annotated[str, typer.Argument(help="Machine", autocompletion=complete_machines, show_default=False)]
+Name = Annotated[
+    str, typer.Argument(help="A machine, or a selection of one", autocompletion=complete_machines, show_default=False)
+]
 Tags = Annotated[
     str | None,
     typer.Option("--tags", help="Machines that carry all of these tags", autocompletion=complete_tags, metavar="A,B"),

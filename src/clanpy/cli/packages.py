@@ -10,7 +10,7 @@ from clanpy.cli.complete import complete_machines
 from clanpy.cli.context import DryRun, Json, fleet_root, new_app, open_fleet, print_json, print_lines
 from clanpy.cli.editing import Force, How, carry_out
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
-from clanpy.errors import ExitCode, NothingMatchedError, nearest
+from clanpy.errors import ExitCode
 
 
 if TYPE_CHECKING:
@@ -233,9 +233,9 @@ def _on(fleet: Fleet, system: str) -> Layers:
 def _systems(fleet: Fleet, machine: str | None) -> list[str]:
     if machine is None:
         return sorted({m.system for m in fleet.machines.values() if m.system})
-    if machine not in fleet.machines:
-        raise NothingMatchedError(f"there is no machine '{machine}'", hint=nearest(machine, fleet.machines))
-    return [fleet.machines[machine].system]
+    from clanpy.machines import select_one  # noqa: PLC0415 - rooms are imported when a command runs
+
+    return [select_one(fleet, machine).system]
 
 
 def _age(record: Fallback) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from clanpy.cli.complete import complete_machines
 from clanpy.cli.context import Json, fleet_root, new_app, open_fleet, print_json, print_lines, say
 from clanpy.cli.vars import open_session, show_findings, show_fixed
 
@@ -196,7 +197,10 @@ def migrate(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A sops file in JSON, YAML, dotenv or INI", show_default=False)],
     place: Annotated[str, typer.Argument(help="Where the value is in it: a/b/0", metavar="KEY", show_default=False)],
-    machine: Annotated[str, typer.Argument(help="Machine", show_default=False)],
+    machine: Annotated[
+        str,
+        typer.Argument(help="A machine, or a selection of one", autocompletion=complete_machines, show_default=False),
+    ],
     name: Annotated[str, typer.Argument(help="GENERATOR/FILE that it becomes", show_default=False)],
 ) -> None:
     """Turn a value of an older sops file into a var. The file stays as it is."""
