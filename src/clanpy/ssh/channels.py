@@ -8,9 +8,8 @@ from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
-import asyncssh
-
 from clanpy.ssh.errors import ConnectionLostError, is_foreign, translate
+from clanpy.ssh.library import asyncssh
 from clanpy.ssh.shell import GRACE_SECONDS
 
 

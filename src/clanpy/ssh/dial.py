@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import asyncssh
-
 from clanpy.ssh import socks
 from clanpy.ssh.background import background
 from clanpy.ssh.connection import AskPassword, Connection
 from clanpy.ssh.errors import SshError, TargetError, UnreachableError, is_foreign, translate
 from clanpy.ssh.hostkeys import Known, KnownHosts, Verdict
+from clanpy.ssh.library import asyncssh
 from clanpy.ssh.options import Route, Timeouts, key_algorithms, locked_identities, resolve
 from clanpy.ssh.race import race
 from clanpy.ssh.target import HostKeyCheck, Target

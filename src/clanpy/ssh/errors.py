@@ -7,9 +7,8 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
-import asyncssh
-
 from clanpy.errors import ClanpyError, ExitCode
+from clanpy.ssh.library import asyncssh
 
 
 if TYPE_CHECKING:

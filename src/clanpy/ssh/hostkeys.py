@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import asyncssh
-
 from clanpy.errors import Place
 from clanpy.ssh.errors import HostKeyError
+from clanpy.ssh.library import asyncssh
 from clanpy.ssh.target import HostKeyCheck
 
 

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncssh
-from asyncssh.public_key import get_default_certificate_algs, get_default_public_key_algs
-
 from clanpy.ssh.errors import SshSetupError
 from clanpy.ssh.hostkeys import GLOBAL_FILE, USER_FILE, Known, Name
+from clanpy.ssh.library import asyncssh
 from clanpy.ssh.target import Target, parse_target
 
 
@@ -183,8 +181,12 @@ def key_algorithms(known: Known) -> list[str]:
     """Host key algorithms in the order of our wish: those of recorded keys first, so that the host shows one of them."""
     names = [alg for key in known.trusted for alg in key.sig_algorithms]
     if known.authorities:
-        names = [*get_default_certificate_algs(), *names]
-    every = [*names, *get_default_public_key_algs(), *get_default_certificate_algs()]
+        names = [*asyncssh.public_key.get_default_certificate_algs(), *names]
+    every = [
+        *names,
+        *asyncssh.public_key.get_default_public_key_algs(),
+        *asyncssh.public_key.get_default_certificate_algs(),
+    ]
     return [name.decode() for name in dict.fromkeys(every)]
 
 

@@ -6,9 +6,8 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass, field
 
-import asyncssh
-
 from clanpy.ssh.elevation import PROMPT
+from clanpy.ssh.library import asyncssh
 from clanpy.ssh.shell import GREETING
 
 
