@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -203,3 +203,16 @@ def test_the_profile_for_macos_denies_by_default(tmp_path: Path) -> None:
     assert "(deny default)" in profile
     assert "network" not in profile
     assert f'(subpath "{tmp_path}/out")' in profile
+
+
+def test_what_is_not_on_the_path_is_built() -> None:
+    asked: list[Sequence[str]] = []
+
+    def build(packages: Sequence[str]) -> tuple[str, ...]:
+        asked.append(packages)
+        return ("/nix/store/x/bin",)
+
+    found = tools_on_path(build=build)(["openssh", "no-such-program-here"])
+    assert asked == [["no-such-program-here"]]
+    assert found[0] == "/nix/store/x/bin"
+    assert len(found) > 1

@@ -22,6 +22,7 @@ from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
 from clanpy.journal import Journal
 from clanpy.machines import targets
 from clanpy.nix.inputs import InputOverrides
+from clanpy.nix.program import NixProgram
 from clanpy.ssh import HostKeyCheck, Target, parse_target
 
 
@@ -89,7 +90,9 @@ def nix_of(ctx: typer.Context) -> tuple[NixProgram, InputOverrides | None]:
     """
     if settings(ctx).lab is None:
         return NixProgram.find(), None
-    return NixProgram.find(config=LAB_NIX), _MINI
+    from clanpy.lab.handle import NIX_CONFIG  # noqa: PLC0415 - only in the lab
+
+    return NixProgram.find(config=NIX_CONFIG), _mini()
 
 
 def _tell_of_ssh(verbosity: int) -> None:
@@ -130,15 +133,18 @@ def _surroundings(
     if environment is None:
         return Surroundings(fleet=fleet, targets=ways, cache=cache)
     # the lab's hosts build from the stand-in for nixpkgs that comes with clanpy: no network is needed for it
-    overrides = InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini")
     return Surroundings(
         fleet=fleet,
         targets=ways,
         way_hint="the lab has no host {name}: `clanpy lab up` starts one for every machine of the fleet",
         cache=cache,
         nix_config=environment.nix_config,
-        overrides=overrides,
+        overrides=_mini(),
     )
+
+
+def _mini() -> InputOverrides:
+    return InputOverrides(every=Path(clanpy.nix.__path__[0]) / "mini")
 
 
 def _builders(

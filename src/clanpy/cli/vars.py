@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from clanpy.generators.generate import Intent
     from clanpy.generators.maintain import Fixed
     from clanpy.generators.prompts import Prompter
+    from clanpy.generators.tools import ToolFinder
     from clanpy.inventory.model import Fleet
     from clanpy.secrets import Secret
     from clanpy.vars import Finding, Session
@@ -81,7 +83,8 @@ def generate(
     if plan:
         _show_intent(intend(session, wanted), json=json)
         return
-    _generate(session, wanted, sandbox=not no_sandbox, parallel=parallel, json=json)
+    tools = _tools(ctx, fleet.root)
+    _generate(session, wanted, tools=tools, sandbox=not no_sandbox, parallel=parallel, json=json)
 
 
 @app.command()
@@ -118,7 +121,8 @@ def rotate(
     if plan:
         _show_intent(intend(session, wanted), json=json)
         return
-    _generate(session, wanted, sandbox=not no_sandbox, parallel=parallel, json=json)
+    tools = _tools(ctx, fleet.root)
+    _generate(session, wanted, tools=tools, sandbox=not no_sandbox, parallel=parallel, json=json)
 
 
 @app.command()
@@ -316,15 +320,40 @@ def show_fixed(fixed: Fixed, *, json: bool) -> None:
         raise typer.Exit(ExitCode.HOSTS_FAILED)
 
 
-def _generate(session: Session, wanted: Any, *, sandbox: bool, parallel: int | None, json: bool) -> None:
+def _tools(ctx: typer.Context, root: Path) -> ToolFinder:
+    """Programs of the PATH, and otherwise of the fleet's nixpkgs where there is Nix."""
+    from clanpy.errors import ClanpyError, ToolMissingError  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.tools import tools_on_path  # noqa: PLC0415 - the same
+
+    def build(packages: Sequence[str]) -> tuple[str, ...]:
+        from clanpy.cli.site import nix_of  # noqa: PLC0415 - only when something is missing
+        from clanpy.nix.tools import build_tools  # noqa: PLC0415 - the same
+
+        names = ", ".join(packages)
+        say(f"taking {names} from the fleet's nixpkgs")
+        try:
+            nix, overrides = nix_of(ctx)
+            return asyncio.run(build_tools(nix, root, packages, overrides))
+        except ClanpyError as error:
+            message = (
+                f"a generator needs {names}: no such program is on the PATH, nor can it be had from the fleet's nixpkgs"
+            )
+            raise ToolMissingError(message, hint=error.hint, details=[error.message, *error.details]) from error
+
+    return tools_on_path(build=build)
+
+
+def _generate(
+    session: Session, wanted: Any, *, tools: ToolFinder, sandbox: bool, parallel: int | None, json: bool
+) -> None:
     from clanpy.generators.sandbox import NO_SANDBOX  # noqa: PLC0415 - the same
     from clanpy.vars import How, generate  # noqa: PLC0415 - rooms are imported when a command runs
 
     if not sandbox:
         say(f"note: {NO_SANDBOX.gives_up}")
-    how = How(prompter=_prompter(), sandbox=sandbox, on_done=lambda step: say(f"{step.id}: {step.reason}"))
+    how = How(prompter=_prompter(), sandbox=sandbox, tools=tools, on_done=lambda step: say(f"{step.id}: {step.reason}"))
     if parallel is not None:
-        how = How(prompter=how.prompter, sandbox=sandbox, on_done=how.on_done, limit=parallel)
+        how = replace(how, limit=parallel)
     done = asyncio.run(generate(session, wanted, how))
     if json:
         print_json(

@@ -51,7 +51,7 @@ async def run_script(
         ToolMissingError: a program that it needs is not there.
         PlaintextPlaceError: there is no memory to run it in.
     """
-    path = tools(generator.runtime_inputs)
+    path = await asyncio.to_thread(tools, generator.runtime_inputs)
     with scratch_folder() as folder:
         job = _prepare(folder, generator, inputs, path)
         status, said = await _run(sandbox, job, seconds)

@@ -35,19 +35,21 @@ _A_PROGRAM_OF = {
 _ALWAYS = ("bash", "coreutils")
 
 
-def tools_on_path(environment: Mapping[str, str] | None = None) -> ToolFinder:
-    """Find programs on the PATH. A package counts as there when a program of it is.
+def tools_on_path(environment: Mapping[str, str] | None = None, build: ToolFinder | None = None) -> ToolFinder:
+    """Find programs on the PATH, and have those built that are not there. A package counts as there when a program of it is.
 
-    What the finder returns are the folders of the system that hold them; its errors are `ToolMissingError`.
+    What the finder returns are the folders that hold them; its errors are `ToolMissingError`. It may take long.
     """
     search = (os.environ if environment is None else environment).get("PATH", os.defpath)
 
     def find(packages: Sequence[str]) -> tuple[str, ...]:
         found, missing = _look_up([*packages, *_ALWAYS], search)
+        if missing and build is not None:
+            return (*build(missing), *found)
         if missing:
             raise ToolMissingError(
                 f"a generator needs {', '.join(missing)}, and no such program is on the PATH",
-                hint="install it, or run this where Nix provides it",
+                hint="install it, or Nix, which brings it from the fleet's nixpkgs",
             )
         return found
 

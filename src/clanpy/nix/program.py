@@ -118,9 +118,10 @@ class NixProgram:
         return version
 
     def environment(self) -> dict[str, str]:
-        """The environment of a Nix process: the caller's NIX_CONFIG comes first, so that ours wins."""
+        """The environment of a Nix process: the caller's NIX_CONFIG comes first, so that ours wins. It gets no private key."""
         lines = [self.environ.get("NIX_CONFIG", ""), FEATURES, *self.config]
-        return {**self.environ, "NIX_CONFIG": "\n".join(line for line in lines if line)}
+        others = {name: value for name, value in self.environ.items() if name != "SOPS_AGE_KEY"}
+        return {**others, "NIX_CONFIG": "\n".join(line for line in lines if line)}
 
     async def run(
         self,
