@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -135,21 +135,22 @@ class Declared:
 def aspect_members(fleet: Fleet) -> Mapping[str, tuple[str, ...]]:
     """The machines that import each aspect of their class, by the aspect's name."""
     found: dict[str, set[str]] = {name: set() for class_, name in fleet.aspects if class_ != "home"}
+    roles = [role for instance in fleet.instances.values() for role in instance.roles.values() if role.extra_modules]
+    extra = [(frozenset(role_members(fleet, role)), role.extra_modules) for role in roles]
     for machine in fleet.machines.values():
-        for name in _imported(fleet, machine):
+        for name in _imported(fleet, machine, extra):
             found.setdefault(name, set()).add(machine.name)
     return {name: tuple(sorted(machines)) for name, machines in sorted(found.items())}
 
 
-def _imported(fleet: Fleet, machine: Machine) -> set[str]:
-    """The names of all aspects of its class that a machine imports, however it comes to do so."""
+def _imported(fleet: Fleet, machine: Machine, extra: Iterable[tuple[frozenset[str], tuple[str, ...]]]) -> set[str]:
+    """The names of all aspects of its class that a machine imports, however it comes to do so; `extra`: by roles."""
     pending = list(machine.imports)
     for tag in machine.tags:
         record = fleet.tag_records.get(tag)
         pending += record.imports if record is not None else ()
-    for role in (role for instance in fleet.instances.values() for role in instance.roles.values()):
-        if role.extra_modules and machine.name in role_members(fleet, role):
-            pending += role.extra_modules
+    for members, names in extra:
+        pending += names if machine.name in members else ()
     found: set[str] = set()
     while pending:
         name = pending.pop()
