@@ -229,10 +229,7 @@ class Exports:
     def _declaration(self, machine: str, generator: str, file: str) -> VarFile | None:
         """How a file is declared; None where that is not known: while the generators themselves are being declared."""
         with self._lock:
-            if machine not in self._declared:
-                self._declared[machine] = None
-                self._declared[machine] = declared_on(self.roles, machine)
-            known = self._declared[machine]
+            known = self._declared[machine] if machine in self._declared else self._declare(machine)
         if known is None or generator not in known:
             return None
         files = known[generator].outputs()
@@ -240,6 +237,15 @@ class Exports:
             message = f"the generator '{generator}' on '{machine}' makes no file '{file}'"
             raise SecretValueError(message, hint=f"it makes {', '.join(files)}")
         return files[file]
+
+    def _declare(self, machine: str) -> Declared:
+        """The generators of a machine. Asked for in the middle of what others export they may be less than all: then they are not kept."""
+        errors: list[ClanpyError] = []
+        self._declared[machine] = None
+        found = self._declared[machine] = declared_on(self.roles, machine, errors)
+        if errors and self._open:
+            del self._declared[machine]
+        return found
 
 
 def _each_once(values: list[Export]) -> tuple[Export, ...]:

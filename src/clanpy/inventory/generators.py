@@ -77,9 +77,9 @@ def _essence(generator: Generator) -> Generator:
     return replace(generator, origin="", place=None)
 
 
-def declared_on(roles: Roles, machine: str) -> Declared:
-    """The generators of a machine by name; what is wrong with them is told where the machine is resolved."""
-    return {generator.name: generator for generator in roles.generators(machine, [])}
+def declared_on(roles: Roles, machine: str, errors: list[ClanpyError]) -> Declared:
+    """The generators of a machine by name; people are told what is wrong with them where the machine is resolved."""
+    return {generator.name: generator for generator in roles.generators(machine, errors)}
 
 
 def public_value(fleet: Fleet, machine: str, generator: str, file: str) -> str | None:
