@@ -180,6 +180,7 @@ def test_an_account_that_is_not_managed_adds_nothing_to_the_system(tmp_path: Pat
 
 def test_a_service_without_a_half_for_a_class_says_so(tmp_path: Path) -> None:
     inventory = TWO + '[instances.emergency-access.roles.default]\ntags = ["all"]\nextra_modules = ["x"]\n'
+    inventory += 'settings.password_hash = "$6$x"\n'
     found = fleet(tmp_path, inventory, {"modules/system/x.nix": NIX})
     (nixos,) = resolve(found, "alpha").memberships
     (darwin,) = resolve(found, "beta").memberships
