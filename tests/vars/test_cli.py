@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from clanpy.cli.program import run
+from clanpy.secrets import Secret, age, sops
+from clanpy.secrets.errors import NoKeyError
 from support.vault import Person, Vault
 
 
@@ -247,6 +249,42 @@ def test_a_key_is_made_registered_and_exchanged(
     keys.write_text(keys.read_text().splitlines()[-1])  # only the new one
     assert clanpy("vars", "get", "web", "token").out == before
     assert len(clanpy("secrets", "key", "show").lines) == 1
+
+
+def test_a_machine_s_key_is_exchanged_with_all_that_it_opens(vault: Vault, clanpy: Clanpy) -> None:
+    clanpy("vars", "generate")
+
+    def private() -> str:
+        return vault.sops_decrypt("alice", "sops/secrets/web-age.key/secret").decode().strip()
+
+    secret = (vault.root / "vars/per-machine/web/token/token/secret").read_bytes()
+    other = (vault.root / "vars/per-machine/web-1/token/token/secret").read_bytes()
+    old, value = private(), clanpy("vars", "get", "web", "token").out
+
+    said = clanpy("secrets", "key", "rotate", "--machine", "web", "--json")
+
+    assert said.code == 0
+    assert "vars upload web" in said.err
+    assert private() != old
+    assert clanpy("vars", "check", "--decrypt").code == 0
+    assert clanpy("vars", "get", "web", "token").out == value
+    assert (vault.root / "vars/per-machine/web-1/token/token/secret").read_bytes() == other
+    raw = (vault.root / "vars/per-machine/web/token/token/secret").read_bytes()
+    assert opens(private(), raw) == value.encode()
+    assert opens(old, raw) is None
+    assert opens(old, secret) == value.encode()
+    vault.machine("own")
+    (vault.root / "inventory.toml").write_text(INVENTORY + '[machines.own]\nclass = "nixos"\nsystem = "x86_64-linux"\n')
+    refused = clanpy("secrets", "key", "rotate", "--machine", "own")
+    assert "the private key of machine own is not kept with the fleet" in refused.err
+
+
+def opens(private: str, raw: bytes) -> bytes | None:
+    """What a private key makes of a sops file; None when it can't open it."""
+    try:
+        return sops.decrypt(sops.parse(raw, "x"), age.parse_identities(Secret(private), origin="here")).reveal()
+    except NoKeyError:
+        return None
 
 
 def test_checking_the_contexts(vault: Vault, clanpy: Clanpy) -> None:

@@ -22,7 +22,7 @@ app = new_app("Say who can read the fleet's secrets, and with which keys.")
 users = new_app("People who can read secrets.")
 machines = new_app("Machines and their public keys.")
 groups = new_app("Groups of people and machines.")
-key = new_app("Your own private keys.")
+key = new_app("Your own private keys, and those of machines.")
 app.add_typer(users, name="users")
 app.add_typer(machines, name="machines")
 app.add_typer(groups, name="groups")
@@ -142,11 +142,20 @@ def rotate_key(
     ctx: typer.Context,
     user: Annotated[str | None, typer.Option(help="Whose key (default: whoever the keys at hand belong to)")] = None,
     *,
+    machine: Annotated[str | None, typer.Option(help="The key of this machine instead", show_default=False)] = None,
     json: Json = False,
 ) -> None:
-    """Exchange your key for a new one and re-encrypt all that it can read, at once."""
-    from clanpy.generators.people import rotate_user_key  # noqa: PLC0415 - rooms are imported when a command runs
+    """Exchange your key, or that of a machine, for a new one and re-encrypt all that it can read, at once."""
+    from clanpy.generators.people import (  # noqa: PLC0415 - rooms are imported when a command runs
+        rotate_machine_key,
+        rotate_user_key,
+    )
 
+    if machine is not None:
+        public, fixed = asyncio.run(rotate_machine_key(open_session(ctx), machine))
+        say(f"the new key of {machine} is {public}; `clanpy vars upload {machine}` brings it there")
+        show_fixed(fixed, json=json)
+        return
     public, fixed = asyncio.run(rotate_user_key(open_session(ctx), user, environment=os.environ, home=Path.home()))
     say(f"the new key is {public}; the old one stays in your key file, since only it opens what git remembers")
     show_fixed(fixed, json=json)

@@ -104,6 +104,35 @@ async def rotate_user_key(
         return public, fixed
 
 
+async def rotate_machine_key(
+    session: Session, machine: str, *, wait_seconds: float = DEFAULT_WAIT_SECONDS
+) -> tuple[str, Fixed]:
+    """Exchange the key of a machine for a new one, everywhere at once, and return it with what was re-encrypted.
+
+    A host that decrypts by itself gets the new key together with what is encrypted to it, and both old ones back if it goes back.
+
+    Raises:
+        NoKeyError: the machine keeps its own key, or that key can't be read.
+        NoKeyError, TamperedError, …: a secret can't be re-encrypted. Nothing in the fleet is changed then.
+    """
+    session.context.select([machine])
+    async with session.writing(wait_seconds=wait_seconds) as (fresh, transaction):
+        store = fresh.store.secrets
+        if store.machine_key(machine) is None:
+            raise NoKeyError(
+                f"the private key of machine {machine} is not kept with the fleet",
+                hint=f"change it there, then `clanpy secrets machines add {machine} --age-key … --force` and `clanpy vars fix`",
+            )
+        private, public = age.generate()
+        store.announce_key(transaction, machine, public)
+        fixed = fix_in(fresh, transaction)
+        if fixed.failures:
+            raise fixed.failures[0][1]
+        store.keep_key(transaction, machine, private)
+        transaction.commit()
+        return public, fixed
+
+
 def _joined(first: Keyring, second: Keyring) -> Keyring:
     there = set(first.recipients)
     return replace(second, identities=(*first.identities, *(i for i in second.identities if i.recipient not in there)))

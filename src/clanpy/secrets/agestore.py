@@ -119,6 +119,17 @@ class AgeStore:
         path = _MACHINE_KEYS / machine / "key.age"
         return self._opened(path) if (self.root / path).is_file() else None
 
+    def announce_key(self, transaction: Transaction, machine: str, public: str) -> None:
+        """Let a public key of a machine stand for the one whose private half is kept here."""
+        transaction.write(_MACHINE_KEYS / machine / _PUBLIC, f"{public}\n".encode())
+        self._new[Reader(ReaderKind.MACHINE, machine)] = (PublicKey(public),)
+
+    def keep_key(self, transaction: Transaction, machine: str, private: Secret) -> None:
+        """Keep another private key of a machine, for those who can read the one that is kept."""
+        path = _MACHINE_KEYS / machine / "key.age"
+        listed = read_file(self.root, _list_of(path)).decode().split()
+        self._put_files(transaction, path, private, tuple(PublicKey(text) for text in listed))
+
     def ciphertext(self, folder: PurePosixPath) -> bytes:
         """The value as it is kept."""
         return read_file(self.root, _file(folder))

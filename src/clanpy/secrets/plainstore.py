@@ -86,3 +86,9 @@ class PlainStore:
     def ciphertext(self, folder: PurePosixPath) -> bytes:
         """The value as it is kept."""
         return self.read(folder).reveal()
+
+    def announce_key(self, transaction: Transaction, machine: str, public: str) -> None:
+        """Nothing to do: there are no keys."""
+
+    def keep_key(self, transaction: Transaction, machine: str, private: Secret) -> None:
+        """Nothing to do: there are no keys."""

@@ -79,6 +79,8 @@ class SecretStore(Protocol):
     def needs_key(self, machine: str) -> bool: ...
     def add_machine(self, transaction: Transaction, machine: str, readers: Iterable[Reader]) -> bool: ...
     def machine_key(self, machine: str) -> Secret | None: ...
+    def announce_key(self, transaction: Transaction, machine: str, public: str) -> None: ...
+    def keep_key(self, transaction: Transaction, machine: str, private: Secret) -> None: ...
     def ciphertext(self, folder: PurePosixPath) -> bytes: ...
 
 
@@ -197,6 +199,18 @@ class SopsStore:
         """
         folder = machine_key_folder(machine)
         return self.read(folder) if self.exists(folder) else None
+
+    def announce_key(self, transaction: Transaction, machine: str, public: str) -> None:
+        """Let a public key of a machine stand for the one whose private half is kept here. Others that it has stay."""
+        reader = Reader(ReaderKind.MACHINE, machine)
+        old = age.normal(age.public_key(self.read(machine_key_folder(machine))))
+        kept = [key for key in self.access_folder.keys(reader) if key.normal != old]
+        self.access_folder.put_keys(transaction, reader, [*kept, PublicKey(public)])
+
+    def keep_key(self, transaction: Transaction, machine: str, private: Secret) -> None:
+        """Keep another private key of a machine, for those who can read the one that is kept."""
+        folder = machine_key_folder(machine)
+        self.write(transaction, folder, private, self.access_folder.links(folder).readers)
 
     def ciphertext(self, folder: PurePosixPath) -> bytes:
         """The value as it is kept.
