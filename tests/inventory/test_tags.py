@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from clanpy.cli.program import run
 from clanpy.errors import ClanpyError
 from clanpy.inventory import check, load, resolve
 from clanpy.inventory.explain import explain
+from clanpy.inventory.model import Fleet, Instance, Machine, Meta, Role, Tag
+from clanpy.inventory.selection import And, Not, Or, Selection, Term, parse
+from clanpy.inventory.tags import with_computed_tags
 from support.fleets import META, REFERENCE, TWO, errors, fleet, line_of, raised, write
 
 
@@ -188,6 +193,116 @@ def test_a_role_given_by_a_tag_is_no_circle_when_the_tag_asks_for_another_role(t
     inventory = FLEET + '[instances.sshd.roles.client]\ntags = ["t"]\n[tags.t]\nselect = "role:sshd/server"\n'
 
     assert fleet(tmp_path, inventory).tags["t"] == ("alpha", "gamma")
+
+
+NAMES = ("alpha", "beta", "gamma", "delta")
+TAGS = ("ta", "tb", "tc", "u")
+ROLES = ("x", "y")
+_WORDS = [
+    "tag:ta",
+    "tag:tb",
+    "tag:tc",
+    "tag:u",
+    "tag:t*",
+    "tag:all",
+    "role:i/x",
+    "role:y",
+    "instance:i",
+    "alpha",
+    "*a",
+    "class:nixos",
+]
+SELECTIONS = st.recursive(
+    st.sampled_from(_WORDS).map(parse),
+    lambda inner: (
+        st.builds(Not, inner)
+        | st.lists(inner, min_size=2, max_size=3).map(tuple).flatmap(lambda o: st.sampled_from([And(o), Or(o)]))
+    ),
+    max_leaves=4,
+)
+FEW = st.lists(st.sampled_from(NAMES), max_size=2, unique=True)
+
+
+class _Circle(Exception):  # noqa: N818 - no error, an answer
+    pass
+
+
+def by_hand(fleet: Fleet, tag: str, below: tuple[str, ...] = ()) -> set[str]:
+    """The machines of a tag, found by looking everything up that its selection names."""
+    if tag in below:
+        raise _Circle
+    record = fleet.tag_records.get(tag)
+    found = set(fleet.tags.get(tag, ()))
+    if record is not None and record.select is not None:
+        found |= _meant(fleet, parse(record.select), (*below, tag))
+    return found
+
+
+def _meant(fleet: Fleet, selection: Selection, below: tuple[str, ...]) -> set[str]:
+    match selection:
+        case Not(operand=operand):
+            return set(fleet.machines) - _meant(fleet, operand, below)
+        case And(operands=operands):
+            return set.intersection(*[_meant(fleet, operand, below) for operand in operands])
+        case Or(operands=operands):
+            return set().union(*[_meant(fleet, operand, below) for operand in operands])
+        case Term(kind=None | "class" as kind, pattern=pattern):
+            return {name for name in fleet.machines if kind or pattern.fits(name)}  # all are of one class
+        case Term(kind="tag", pattern=pattern):
+            return set().union(*[by_hand(fleet, tag, below) for tag in fleet.tags if pattern.fits(tag)])
+        case leaf:
+            roles = fleet.instances["i"].roles
+            asked = roles if "instance" in str(leaf) else [str(leaf)[-1]]
+            return set().union(
+                *[
+                    {*roles[name].machines, *(m for tag in roles[name].tags for m in by_hand(fleet, tag, below))}
+                    for name in asked
+                ]
+            )
+
+
+@given(
+    st.fixed_dictionaries({tag: st.none() | SELECTIONS for tag in TAGS}),
+    st.fixed_dictionaries(dict.fromkeys(TAGS, FEW)),
+    st.fixed_dictionaries(
+        {role: st.tuples(FEW, st.lists(st.sampled_from(TAGS), max_size=2, unique=True)) for role in ROLES}
+    ),
+)
+def test_computed_tags_are_what_one_finds_by_hand_or_a_circle(
+    selections: dict[str, Selection | None], static: dict[str, list[str]], roles: dict[str, tuple[list[str], list[str]]]
+) -> None:
+    fleet = Fleet(
+        root=Path("/nowhere"),
+        meta=Meta(name="test"),
+        machines={name: Machine(name=name, class_="nixos", system="x86_64-linux") for name in sorted(NAMES)},
+        tags={"all": tuple(sorted(NAMES)), **{tag: tuple(sorted(static[tag])) for tag in TAGS}},
+        tag_records={
+            tag: Tag(name=tag, select=None if chosen is None else str(chosen)) for tag, chosen in selections.items()
+        },
+        instances={
+            "i": Instance(
+                name="i",
+                service="s",
+                roles={
+                    name: Role(machines={key: {} for key in m}, tags={key: {} for key in t})
+                    for name, (m, t) in roles.items()
+                },
+            )
+        },
+    )
+    found = with_computed_tags(fleet)
+    circular = False
+    for tag in TAGS:
+        try:
+            expected = by_hand(fleet, tag)
+        except _Circle:
+            circular = True
+            continue
+        assert set(found.fleet.tags[tag]) == expected
+        assert {name for name, machine in found.fleet.machines.items() if tag in machine.tags} == found.machines.get(
+            tag, set()
+        )
+    assert {error.code for error in found.errors} == ({"CP0125"} if circular else set())
 
 
 # --- mistakes ---
