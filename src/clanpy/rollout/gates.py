@@ -47,6 +47,7 @@ class Trial:
         clock: seconds, from anywhere on.
         attempts: how many there were.
         in_a_row: how many of them succeeded, the last ones, without another between.
+        verdict: what has become of it; None while it goes on. There is always an attempt at the very end.
     """
 
     gate: Gate
@@ -54,6 +55,7 @@ class Trial:
     attempts: int = 0
     in_a_row: int = 0
     last: Attempt | None = None
+    verdict: GateVerdict | None = field(default=None, init=False)
     _began: float = field(init=False)
     _failed: Attempt | None = field(default=None, init=False)
 
@@ -84,15 +86,10 @@ class Trial:
         elif attempt.tried is Tried.FAILED:
             self.in_a_row = 0
             self._failed = attempt
-
-    @property
-    def verdict(self) -> GateVerdict | None:
-        """What has become of it; None while it goes on."""
         if self.in_a_row >= self.gate.successes:
-            return GateVerdict.PASSED
-        if self.left > 0 or self.last is None:
-            return None
-        return GateVerdict.UNDECIDED if self.last.tried is Tried.NOT_RUN else GateVerdict.FAILED
+            self.verdict = GateVerdict.PASSED
+        elif self.left <= 0:
+            self.verdict = GateVerdict.UNDECIDED if attempt.tried is Tried.NOT_RUN else GateVerdict.FAILED
 
     @property
     def said(self) -> str:
