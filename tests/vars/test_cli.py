@@ -377,6 +377,31 @@ def test_a_value_of_an_older_file_becomes_a_var(vault: Vault, clanpy: Clanpy) ->
     assert "did you mean 'web/tokens/" in missing.err
 
 
+def test_older_files_are_seen_among_the_vars(vault: Vault, clanpy: Clanpy) -> None:
+    mallory = vault.person("mallory").public
+    keys = ("--age", f"{vault.person('alice').public},{mallory}")
+    kinds = ("--input-type", "json", "--output-type", "yaml", "/dev/stdin")
+    raw = vault.sops("alice", "encrypt", *keys, *kinds, given=b'{"web": {"token": "old"}, "db": "planted"}')
+    (vault.root / "secrets").mkdir()
+    (vault.root / "secrets/web.yaml").write_bytes(raw)
+    (vault.root / "inventory.toml").write_text(
+        INVENTORY + '[secrets.legacy.old]\nfile = "secrets/{machine}.yaml"\nmachines = ["web"]\n'
+        '[secrets.legacy.gone]\nfile = "secrets/gone.yaml"\nmachines = ["web-1"]\n'
+    )
+
+    assert "old/web/token: ******** (secrets/web.yaml)" in clanpy("vars", "list", "web").lines
+    (item, *_) = [i for i in clanpy("vars", "list", "web", "--json").json() if "legacy" in i]  # type: ignore[attr-defined]
+    assert (item["generator"], item["file"], item["path"]) == ("old", "web/token", "/run/secrets/web/token")
+    assert clanpy("vars", "get", "web", "old/web/token").out == "old"
+    assert "did you mean 'web/token'" in clanpy("vars", "get", "web", "old/web/tokens").err
+    assert f"secrets/web.yaml: user alice, unknown key {mallory}" in clanpy("secrets", "audit").lines
+    found = clanpy("secrets", "check").lines
+    assert f"wrong-recipients: secrets/web.yaml: it can be read with {mallory}, which belongs to nobody" in found
+    assert any(line.startswith("unreadable: secrets/gone.yaml: there is no file") for line in found)
+    assert clanpy("secrets", "migrate", "secrets/web.yaml", "web/token", "web", "token/token").code == 0
+    assert clanpy("vars", "get", "web", "token").out == "old"
+
+
 def test_two_processes_at_once_make_each_value_once(vault: Vault, clanpy: Clanpy) -> None:
     command = [sys.executable, "-m", "clanpy", "vars", "generate", "--json"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(2)]

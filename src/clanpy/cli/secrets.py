@@ -177,6 +177,7 @@ def audit(
     json: Json = False,
 ) -> None:
     """Say who can read what, or how that came to be."""
+    from clanpy.generators.legacy import legacy_audit  # noqa: PLC0415 - the same
     from clanpy.secrets.audit import audit as look  # noqa: PLC0415 - rooms are imported when a command runs
     from clanpy.secrets.audit import history as remember  # noqa: PLC0415 - the same
 
@@ -191,7 +192,8 @@ def audit(
             )
         return
     session = open_session(ctx)
-    found = [readable.to_dict() for readable in look(session.store.secrets, session.access)]
+    readables = (*look(session.store.secrets, session.access), *legacy_audit(session))
+    found = [readable.to_dict() for readable in readables]
     if json:
         print_json({"schema": "clanpy.audit/1", "secrets": found})
         return

@@ -148,25 +148,28 @@ def check(
 @app.command("list")
 def list_(ctx: typer.Context, machine: Name, *, json: Json = False) -> None:
     """List the values of a machine. Secrets are shown as stars."""
+    from clanpy.generators.legacy import legacy_values  # noqa: PLC0415 - the same
     from clanpy.generators.values import listed  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
     session, name = open_session(ctx, fleet), _one(fleet, machine)
-    items = list(listed(session, name))
+    items, older = list(listed(session, name)), list(legacy_values(session, name))
     if json:
-        print_json([item.to_dict() for item in items])
+        print_json([*(item.to_dict() for item in items), *(value.to_dict() for value in older)])
     else:
         print_lines(f"{item.var.generator}/{item.var.file}: {item.shown()}" for item in items)
+        print_lines(f"{value.name}: ******** ({value.rule.file})" for value in older)
 
 
 @app.command()
 def get(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     """Print a value as it is, decrypted."""
+    from clanpy.generators.legacy import read_legacy  # noqa: PLC0415 - the same
     from clanpy.generators.values import get as read  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
     session, chosen = open_session(ctx, fleet), _one(fleet, machine)
-    value = read(session, chosen, name).reveal()
+    value = (read_legacy(session, chosen, name) or read(session, chosen, name)).reveal()
     sys.stdout.buffer.write(value)
     if sys.stdout.isatty() and not value.endswith(b"\n"):
         sys.stdout.write("\n")

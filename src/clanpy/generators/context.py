@@ -14,15 +14,17 @@ from clanpy.services.generator import Generator
 
 if TYPE_CHECKING:
     from clanpy.inventory.model import Fleet
+    from clanpy.inventory.vars import LegacyFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VarsMachine:
-    """A machine and its generators by name."""
+    """A machine and its generators by name; and older files of sops that it reads."""
 
     name: str
     class_: NixClass = "nixos"
     generators: Mapping[str, Generator] = field(default_factory=dict)
+    legacy: tuple[LegacyFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +57,21 @@ class VarsContext:
 
 
 def from_fleet(
-    fleet: Fleet, generators: Mapping[str, Iterable[Generator]], *, default_groups: Iterable[str] = ()
+    fleet: Fleet,
+    generators: Mapping[str, Iterable[Generator]],
+    *,
+    default_groups: Iterable[str] = (),
+    legacy: Mapping[str, tuple[LegacyFile, ...]] | None = None,
 ) -> VarsContext:
     """The context of a fleet, with the generators of each machine (by its name)."""
     return VarsContext(
         root=fleet.root,
         machines={
             name: VarsMachine(
-                name=name, class_=machine.class_, generators={g.name: g for g in generators.get(name, ())}
+                name=name,
+                class_=machine.class_,
+                generators={g.name: g for g in generators.get(name, ())},
+                legacy=(legacy or {}).get(name, ()),
             )
             for name, machine in fleet.machines.items()
         },

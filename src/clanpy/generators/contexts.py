@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from clanpy.generators.legacy import legacy_findings
 from clanpy.generators.session import Session
 from clanpy.generators.states import Finding, State, examine
 from clanpy.secrets import Reader, ReaderKind
@@ -29,6 +30,7 @@ def check_contexts(session: Session) -> tuple[Finding, ...]:
         *_groups(session),
         *_strangers(session),
         *_legacy(session),
+        *legacy_findings(session),
         *examine(session.graph, session.store, session.policy, session.context.machines, session.now()),
     )
 

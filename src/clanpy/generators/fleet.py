@@ -9,7 +9,7 @@ from clanpy.errors import ClanpyError, raise_all
 from clanpy.generators.context import VarsContext, from_fleet
 from clanpy.generators.session import Backend
 from clanpy.inventory.hosts import host_generators
-from clanpy.inventory.vars import vars_settings
+from clanpy.inventory.vars import legacy_files, vars_settings
 
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ def read_fleet(fleet: Fleet) -> FleetVars:
     raise_all(list(errors.values()))
     settings = vars_settings(fleet)
     return FleetVars(
-        context=from_fleet(fleet, found, default_groups=settings.default_groups),
+        context=from_fleet(
+            fleet,
+            found,
+            default_groups=settings.default_groups,
+            legacy={name: legacy_files(fleet, machine) for name, machine in fleet.machines.items()},
+        ),
         backend=cast("Backend", settings.backend),
     )

@@ -99,9 +99,7 @@ class Session:
         tree = Tree(context.root, Disk())
         tree.settle()
         graph = build(context)
-        return cls(
-            context=context, graph=graph, tree=tree, keyring=Keyring(()), backend=backend, now=utc_now, lab=lab
-        )
+        return cls(context=context, graph=graph, tree=tree, keyring=Keyring(()), backend=backend, now=utc_now, lab=lab)
 
     def with_keys(self, keyring: Keyring) -> Self:
         """The same with these private keys."""

@@ -191,6 +191,15 @@ VARS = {
     ),
 }
 
+LEGACY = {
+    "file": option(text, description="The file, from the fleet's folder; `{machine}` stands for the machine's name."),
+    "machines": _text("Only these machines, and those with one of the tags.", strings),
+    "tags": _text("Only machines that carry one of these tags, and those that are named.", strings),
+    "path": option(
+        text, default="/run/secrets/{key}", description="Where a value is on the machine; `{key}` is its place in the file."
+    ),
+}
+
 META = {
     "name": option(
         Text("a name of letters, digits, '-' and '_'", r"[A-Za-z0-9_-]+"),
@@ -434,6 +443,13 @@ OPTIONS: Mapping[str, Any] = {
     "nixpkgs": NIXPKGS,
     "rollout": rollouts_option(),
     "vars": VARS,
+    "secrets": {
+        "legacy": option(
+            Table(table(LEGACY), GENERATOR_NAME, "a table of files", placeholder="name"),
+            default={},
+            description="Older files of sops that stand beside the vars: seen with them, read like them, and never written.",
+        )
+    },
     "gates": gates_option("any machine"),
 }
 

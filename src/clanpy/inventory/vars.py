@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from clanpy.errors import ClanpyError
+from clanpy.errors import ClanpyError, Place
 from clanpy.inventory.kinds import Carried
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.matching import role_members
@@ -68,6 +69,41 @@ def fleet_generators(fleet: Fleet, machine: Machine, errors: list[ClanpyError]) 
     for tag in machine.tags:
         yield from declared.at(("tags", tag), errors)
     yield from declared.at(("machines", machine.name), errors)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegacyFile:
+    """An older file of sops that a machine reads, under the name by which it is seen among the machine's vars.
+
+    Attributes:
+        file: from the fleet's folder.
+        path: where a value is on the machine, with `{key}` for its place in the file.
+    """
+
+    name: str
+    file: PurePosixPath
+    path: str
+    place: Place | None = None
+
+    def path_of(self, key: str) -> str:
+        """Where a value is on the machine."""
+        return self.path.replace("{key}", key)
+
+
+def legacy_files(fleet: Fleet, machine: Machine) -> tuple[LegacyFile, ...]:
+    """The older files of sops that a machine reads, by name."""
+    table = inside(_config(fleet), "secrets", "legacy")
+    found = []
+    for name in sorted(keys(table)):
+        entry = inside(table, name)
+        machines, tags = get(entry, "machines"), get(entry, "tags")
+        everybody = machines is None and tags is None
+        if everybody or machine.name in (machines or ()) or set(machine.tags) & set(tags or ()):
+            file = PurePosixPath(str(get(entry, "file", "")).replace("{machine}", machine.name))
+            place = fleet.where("secrets", "legacy", name)
+            path = str(get(entry, "path", "/run/secrets/{key}"))
+            found.append(LegacyFile(name=name, file=file, path=path, place=place))
+    return tuple(found)
 
 
 class Declared:

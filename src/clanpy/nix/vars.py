@@ -6,10 +6,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clanpy.errors import Place
 from clanpy.inventory.generators import public_value
-from clanpy.inventory.vars import delivery
+from clanpy.inventory.vars import delivery, legacy_files
 from clanpy.modules.deferred import DeferredModule, NixData
+from clanpy.nix.errors import SourceError
+from clanpy.secrets.errors import SecretsError
 from clanpy.secrets.layout import PUBLIC_LEAF, SECRET_LEAF, Placement
+from clanpy.secrets.structured import outline
 from clanpy.services.errors import SecretValueError
 from clanpy.services.generator import PUBLIC_FOLDER, VarFile, path_on_host
 
@@ -24,7 +28,7 @@ _SOPS_FOLDER = "/var/lib/sops-nix"
 
 def own_vars(fleet: Fleet, host: HostConfig) -> Files:
     """The values of a machine by generator and file: `secret`, its `path` on the host, and the `value` of one that is public."""
-    return {
+    found: Files = {
         generator.name: {
             name: {
                 "secret": file.secret,
@@ -35,6 +39,10 @@ def own_vars(fleet: Fleet, host: HostConfig) -> Files:
         }
         for generator in host.generators
     }
+    for rule in legacy_files(fleet, host.machine):
+        seen = {key: {"secret": True, "path": rule.path_of(key), "value": None} for key in _keys(fleet.root / rule.file)}
+        found.setdefault(rule.name, {}).update(seen)
+    return found
 
 
 def vars_of_others(fleet: Fleet, host: HostConfig, named: Collection[str] | None) -> dict[str, Files]:
@@ -82,6 +90,13 @@ def _public(fleet: Fleet, machine: str, generator: str, name: str) -> str | None
         return public_value(fleet, machine, generator, name)
     except SecretValueError:  # declared otherwise than it is stored: it is made anew when it is generated
         return None
+
+
+def _keys(file: Path) -> tuple[str, ...]:
+    try:
+        return outline(file).places
+    except SecretsError as error:
+        raise SourceError(error.message, place=Place(str(file)), hint="`clanpy secrets check` tells more") from error
 
 
 def _stored(root: Path, machine: str) -> Iterator[tuple[str, dict[str, dict[str, Any]]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clanpy.secrets import cipher, sops, yaml
-from clanpy.secrets.errors import SecretFormatError, UnknownShapeError, disk_errors
+from clanpy.secrets.errors import SecretFormatError, SecretNotFoundError, UnknownShapeError, disk_errors
 from clanpy.secrets.keyring import Keyring
 from clanpy.secrets.program import SopsProgram
 from clanpy.secrets.sops import SopsFile
@@ -52,6 +52,34 @@ def read_structured(path: Path, keyring: Keyring) -> Mapping[str, Secret]:
     except OSError as error:
         with disk_errors(f"read {path}"):
             raise error from None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What can be seen of a file without a key: the places of its values, and the keys of age that it is encrypted to."""
+
+    places: tuple[str, ...]
+    recipients: tuple[str, ...]
+
+
+def outline(path: Path) -> Outline:
+    """What can be seen of a file without a key.
+
+    Raises:
+        SecretFormatError: it is no sops file, or of a kind that has no structure.
+        SecretNotFoundError: it is not there.
+    """
+    try:
+        document = _parsed(path.read_bytes(), _KINDS.get(path.suffix, "binary"), path.name)
+    except UnknownShapeError as error:
+        raise SecretFormatError(f"{path.name} is neither JSON nor YAML: its values can't be seen by name") from error
+    except FileNotFoundError:
+        raise SecretNotFoundError(f"there is no file {path}") from None
+    meta = document.pop("sops", None) if isinstance(document, dict) else None
+    if not isinstance(meta, dict):
+        raise SecretFormatError(f"{path.name} is not a sops file: it has no part `sops`")
+    places = tuple("/".join(leaf.place) for leaf in _leaves(document))
+    return Outline(places, tuple(SopsFile(document, meta, path.name).recipients))
 
 
 def decrypt_structured(raw: bytes, kind: Kind, name: str, keyring: Keyring) -> Mapping[str, Secret]:
