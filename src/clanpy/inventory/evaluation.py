@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place
+from clanpy.inventory.errors import PythonModuleError
 from clanpy.inventory.places import Path_, Places
 from clanpy.inventory.pymodule import changed
 from clanpy.inventory.schema import MODULE
@@ -84,17 +86,20 @@ def place_in_modules(evaluated: Evaluated, files: Collection[str], path: Path_, 
 def _module(source: Source, report: Report) -> Given:
     """A file as a module. Data is rewritten now, what functions give when they are called."""
     level = _level_at(source.prefix)
+    key = os.path.normpath(source.path)  # a file that another imports as well counts once
     if source.module is None:
         where = ModuleSource(source.file, fixed=ModulePlace(source.file))
-        return Given(_placed(_rewritten(source, report, level), source), where, config_only=True, foreign=False)
+        return Given(
+            _placed(_rewritten(source, report, level), source), where, config_only=True, foreign=False, key=key
+        )
     where = ModuleSource(source.file, origin=("python", str(source.path), 1), fixed=ModulePlace(source.file))
     module = changed(
         source.module,
-        lambda config: rewrite(config, (), report, level),
+        lambda config: _rewritten_of_module(config, source, report, level),
         source.path.parent,
         lambda config: _placed(config, source),
     )
-    return Given(module, where, config_only=False, foreign=False)
+    return Given(module, where, config_only=False, foreign=False, key=key)
 
 
 def _rewritten(source: Source, report: Report, level: Level | None) -> Any:
@@ -107,6 +112,14 @@ def _rewritten(source: Source, report: Report, level: Level | None) -> Any:
         return data
     report.misused((), "a whole file can have a priority, but it has to be a table and can't have an order")
     return DROPPED
+
+
+def _rewritten_of_module(config: Any, source: Source, report: Report, level: Level | None) -> Any:
+    try:
+        return rewrite(config, (), report, level)
+    except RecursionError:
+        report.errors.append(PythonModuleError("gives a value that is nested too deeply", place=Place(source.file)))
+        return DROPPED
 
 
 def _placed(config: Any, source: Source) -> Any:

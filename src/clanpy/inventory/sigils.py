@@ -22,6 +22,7 @@ from clanpy.modules.priority import Order, Override, Wrapper
 from clanpy.modules.sigils import KNOWN, NUMBERED, SIGILS
 
 
+MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below what the interpreter bears
 Path_ = tuple[str, ...]
 Misuse = Callable[[Path_, str], None]
 _PAIR = 2
@@ -59,7 +60,13 @@ def unwrap(value: Any, path: Path_, misused: Misuse) -> Any:
 
 
 def decode(value: Any, path: Path_, misused: Misuse) -> Any:
-    """A copy of plain data with wrappers where sigils were; what is misused is reported and left out."""
+    """A copy of plain data with wrappers where sigils were; what is misused is reported and left out.
+
+    Raises:
+        RecursionError: it is nested more than `MAX_DEPTH` levels deep.
+    """
+    if len(path) > MAX_DEPTH:
+        raise RecursionError
     value = unwrap(value, path, misused)
     if isinstance(value, Override | Order):
         inner = decode(value.content, path, misused)

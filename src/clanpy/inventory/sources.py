@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +17,12 @@ from typing import Any, NamedTuple
 
 from clanpy.errors import ClanpyError, FleetNotFoundError, Place
 from clanpy.inventory.errors import TomlSyntaxError, UnreadableFileError
+from clanpy.inventory.sigils import MAX_DEPTH
 
 
 INVENTORY = "inventory.toml"
 CLAN_INVENTORY = "inventory.json"
 VARS_FILE = "vars.toml"  # what could stand under `vars`, in a file of its own
-MAX_DEPTH = 64  # of tables and lists; far beyond what people write, far below what the interpreter bears
 MAX_BYTES = 8_000_000  # a fleet of ten thousand machines is a fifth of it; more takes a minute to parse
 _TOML_POSITION = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
@@ -50,6 +51,7 @@ def find_root(start: Path, explicit: Path | None = None) -> Path:
         root = explicit.expanduser().absolute()
         if is_fleet(root):
             return root
+        _refuse_broken_link(root)
         raise FleetNotFoundError(f"there is no {INVENTORY} in {root}", hint="`clanpy init DIR` makes a new fleet")
     here = start.absolute()
     for folder in (here, *here.parents):
@@ -64,6 +66,17 @@ def find_root(start: Path, explicit: Path | None = None) -> Path:
 def is_fleet(folder: Path) -> bool:
     """Whether a folder is a fleet, or a clan."""
     return (folder / INVENTORY).is_file() or (folder / CLAN_INVENTORY).is_file()
+
+
+def _refuse_broken_link(root: Path) -> None:
+    """A link that leads nowhere is meant to be the inventory: say so, and don't look further up."""
+    path = root / INVENTORY
+    if not path.is_symlink():
+        return
+    try:
+        path.stat()
+    except (OSError, RuntimeError) as error:
+        raise _unreadable(root, path, error) from None
 
 
 def is_hidden(name: str) -> bool:
@@ -204,7 +217,10 @@ def _read(root: Path, path: Path, prefix: tuple[str, ...], errors: list[ClanpyEr
 
 
 def _content(path: Path, file: str) -> bytes:
-    size = path.stat().st_size
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe would wait for a writer
+        raise UnreadableFileError("is no file", place=Place(file), hint="let its name begin with '_', or move it away")
+    size = facts.st_size
     if size > MAX_BYTES:
         message = f"is too big: {size / 1e6:.0f} MB, where {MAX_BYTES / 1e6:.0f} MB are the most"
         raise UnreadableFileError(message, place=Place(file), hint="is this a file of the inventory?")
@@ -228,6 +244,9 @@ def parse_toml(file: str, text: str) -> dict[str, Any]:
         TomlSyntaxError: it is no TOML; the place is exact and the details show the line.
         UnreadableFileError: it is nested too deeply.
     """
+    if text.startswith("\ufeff"):
+        message = "begins with a byte order mark, which TOML does not have"
+        raise TomlSyntaxError(message, place=Place(file, 1, 1), hint="save the file as UTF-8 without it")
     try:
         data = tomllib.loads(text)
     except RecursionError:
@@ -249,6 +268,7 @@ def _syntax_error(file: str, text: str, said: str) -> TomlSyntaxError:
         line, column = len(lines), len(lines[-1]) + 1
     what = _in_our_words(said[: position.start()])
     shown = lines[line - 1] if line <= len(lines) else ""
+    shown = "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in shown)
     margin = f"{line} | "
     return TomlSyntaxError(
         f"is no TOML: {what[:1].lower()}{what[1:]}",

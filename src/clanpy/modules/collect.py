@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +11,7 @@ from clanpy.modules.calls import parameters, place_of, protected
 from clanpy.modules.closure import Collected, closure, disabled_key, resolve, walk
 from clanpy.modules.errors import ClassMismatchError, InfiniteRecursionError, ModuleError, Place, ShapeError, raise_all
 from clanpy.modules.lazy import Lazy, force
-from clanpy.modules.shape import Importable, Module, is_function, not_a_module, unify
+from clanpy.modules.shape import Given, Importable, Module, is_function, not_a_module, unify
 from clanpy.modules.show import show_value
 from clanpy.modules.sources import UNKNOWN, Source
 
@@ -39,6 +39,7 @@ class Collector:
             ModuleError: some can't be loaded; one report for all of them.
         """
         roots = self._load_tree(values, caller)
+        self.errors.extend(_circles(roots))
         raise_all(self.errors)
         disabled = self._disabled(roots)
         return Collected(list(closure(roots, disabled.keys())), roots, disabled)
@@ -67,8 +68,6 @@ class Collector:
             module.made_from = value if module.made_from is None else module.made_from
             if module.parent is None:
                 self._check_class(module)
-            else:
-                _check_circle(module, parent)
         except ModuleError as error:
             self.errors.append(error)
             return None
@@ -77,7 +76,10 @@ class Collector:
     def _load(self, value: Any, parent: Module, key: str) -> Module:
         value = force(value, parent.source.scope)
         if isinstance(value, Importable):
-            return value.as_module(key)
+            module = value.as_module(key)
+            if isinstance(value, Given) and value.key is not None:
+                return self.by_file.setdefault(value.key, module)
+            return module
         if isinstance(value, str | PurePath):
             return self._load_file(value, parent)
         if is_function(value):
@@ -175,18 +177,36 @@ class Collector:
         }
 
 
-def _check_circle(module: Module, parent: Module) -> None:
-    """A file that is imported again: fine, unless it is one of those on the way to it."""
-    chain = [parent]
-    while chain[-1] is not module and chain[-1].parent is not None:
-        chain.append(chain[-1].parent)
-    if chain[-1] is module:
-        names = " → ".join(m.file for m in [*reversed(chain), module])
-        raise InfiniteRecursionError(
-            f"modules import each other in a circle: {names}",
-            place=parent.source.place(("imports",)),
-            cycle=names.split(" → "),
-        )
+def _circles(roots: Sequence[Module]) -> Iterator[InfiniteRecursionError]:
+    """Files that import each other. One that is imported again is fine, unless it is one of those on the way to it."""
+    done: set[int] = set()
+    for root in roots:
+        way: list[Module] = []
+        open_: dict[int, int] = {}  # the modules on the way, and how many there are before each
+        pending: list[tuple[Module, bool]] = [(root, False)]
+        while pending:
+            module, is_left = pending.pop()
+            if is_left:
+                done.add(id(module))
+                del open_[id(way.pop())]
+            elif id(module) in open_:
+                yield _circle([*way[open_[id(module)] :], module])
+            elif id(module) not in done:
+                open_[id(module)] = len(way)
+                way.append(module)
+                pending.append((module, True))
+                pending.extend((child, False) for child in reversed(module.children))
+
+
+def _circle(modules: Sequence[Module]) -> InfiniteRecursionError:
+    files = [module.file for module in modules]
+    names = [file for n, file in enumerate(files) if n == 0 or file != files[n - 1]]  # a file may be of several parts
+    names = names if len(names) > 1 else [*names, *names]
+    return InfiniteRecursionError(
+        f"modules import each other in a circle: {' → '.join(names)}",
+        place=modules[-2].source.place(("imports",)),
+        cycle=names,
+    )
 
 
 def _check_self_import(value: Any, parent: Module) -> None:

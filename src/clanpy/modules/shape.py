@@ -107,18 +107,20 @@ class Given(Importable):
     Attributes:
         config_only: it is configuration, whatever its keys are called.
         foreign: lazy values in it belong to where it was written, and not to the evaluation that imports it.
+        key: what it is known as; the path of its file, when importing that file means this module.
     """
 
-    __slots__ = ("config_only", "foreign", "source", "value")
+    __slots__ = ("config_only", "foreign", "key", "source", "value")
 
-    def __init__(self, value: Any, source: Source, *, config_only: bool, foreign: bool) -> None:
+    def __init__(self, value: Any, source: Source, *, config_only: bool, foreign: bool, key: str | None = None) -> None:
         self.value = value
+        self.key = key
         self.source = source
         self.config_only = config_only
         self.foreign = foreign
 
     def as_module(self, key: str) -> Module:
-        module = Module(self.source, key)
+        module = Module(self.source, self.key or key)
         module.foreign = self.foreign
         if self.config_only:
             module.config = self.value
