@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +13,7 @@ from clanpy.cli.context import say
 
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from clanpy.deployment.live import Live
@@ -131,14 +132,19 @@ def live_of(
     )
 
 
-_one_at_a_time = asyncio.Lock()
+@cache
+def _turn() -> asyncio.Lock:
+    """One question at a time."""
+    import asyncio  # noqa: PLC0415 - commands that ask nothing need not load it
+
+    return asyncio.Lock()
 
 
 async def ask_person(host: str, trials: Sequence[Trial]) -> bool:
     """Whether a machine keeps its new system although gates could not be tried. Where there is nobody to be asked: no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    async with _one_at_a_time:
+    async with _turn():
         for trial in trials:
             say(f"{host}: gate {trial.gate.name} could not be tried: {trial.said}")
         say(f"{host}: keep the new system? [y/N] ")
@@ -148,6 +154,8 @@ async def ask_person(host: str, trials: Sequence[Trial]) -> bool:
 
 async def _line() -> str:
     """A line from the terminal. Nobody waits for it any longer than whoever asked."""
+    import asyncio  # noqa: PLC0415 - as above
+
     loop, typed = asyncio.get_running_loop(), asyncio.get_running_loop().create_future()
     loop.add_reader(sys.stdin.fileno(), typed.set_result, None)
     try:

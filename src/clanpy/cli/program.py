@@ -15,6 +15,7 @@ from clanpy import __version__
 from clanpy.cli.complete import begun_with_colon, cut
 from clanpy.cli.context import DEFAULT_LAB, Colour, ProgressMode, Settings
 from clanpy.cli.lazy import Lazy, LazyGroup
+from clanpy.cli.quick import hurry
 from clanpy.errors import ClanpyError, ExitCode
 
 
@@ -61,6 +62,8 @@ OWN_OPTIONS: Mapping[tuple[str, ...], frozenset[str]] = {("machines", "create"):
 class _Program(LazyGroup):
     table: ClassVar[Mapping[str, Lazy]] = COMMANDS
 
+
+hurry()
 
 app = typer.Typer(
     name="clanpy",
