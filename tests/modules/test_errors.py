@@ -61,6 +61,10 @@ TEXTS: dict[str, tuple[Any, str]] = {
         lambda: error_of_x(t.int),
         "The option `x' was accessed but has no value defined. Try setting the option",
     ),
+    "a read-only option with a default": (
+        lambda: error_of_x(t.int, 2, read_only=True, default=1),
+        "': 1\n- In `A': 2",
+    ),
     "a read-only option": (
         lambda: error_of_x(t.int, 1, 2, read_only=True),
         "The option `x' is read-only, but it's set multiple times. Definition values:\n- In `B': 2\n- In `A': 1",

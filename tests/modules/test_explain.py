@@ -9,6 +9,7 @@ from clanpy.modules import (
     MISSING,
     MissingAttributeError,
     evaluate,
+    lazy,
     mk_after,
     mk_default,
     mk_force,
@@ -67,6 +68,17 @@ def test_definitions_that_count_come_first_and_dropped_ones_say_why() -> None:
     assert why["weak"] == "its priority 1000 is outdone by 100"
     assert why["off"] == "its condition is false"
     assert "its priority 1500 is outdone by 100" in why.values()
+
+
+def test_what_stands_behind_a_false_condition_is_shown_and_never_computed() -> None:
+    found = of(
+        "name",
+        {"_file": "plain", "name": mk_if(False, mk_force("o"))},
+        {"_file": "computed", "name": mk_if(False, lazy(lambda: 1 / 0))},
+        {"_file": "f", "name": "f"},
+    )
+    off = {str(c.place): (c.value, c.priority) for c in found.contributions if c.dropped == "its condition is false"}
+    assert off == {"plain": ("o", 50), "computed": (None, 100)}
 
 
 def test_contributions_are_in_the_order_in_which_they_are_joined() -> None:

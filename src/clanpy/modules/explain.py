@@ -28,7 +28,7 @@ class Contribution:
 
     Attributes:
         place: where it stands.
-        value: what it says, without wrappers; None when its condition is false and it was not looked at.
+        value: what it says, without wrappers; None when its condition is false and it would have to be computed.
         priority: the lowest number wins; 100 is plain, 1000 a default, 1500 an option's own default.
         order: 1000 unless mk_before, mk_after or mk_order stand around it.
         counts: whether it is part of the value.
@@ -220,7 +220,12 @@ def _contributions(defs: list[Def], path: Path) -> Iterator[Contribution]:
                 d.place(path), _content(d), _priority(d), MIDDLE, counts=False, dropped=_outdone(d, best.priority)
             )
     for d in off:
-        yield Contribution(d.place(path), None, PLAIN_PRIORITY, MIDDLE, counts=False, dropped="its condition is false")
+        # Nobody asked for what stands behind the condition, so nothing is computed for it.
+        content = _bare(d.value)
+        value = None if isinstance(content, Lazy | Merge | If) else content
+        yield Contribution(
+            d.place(path), value, _priority(d), _order(d), counts=False, dropped="its condition is false"
+        )
 
 
 def _at(defs: list[Def], priority: int) -> list[Def]:
@@ -255,8 +260,12 @@ def _order(d: Def) -> int:
     return d.value.priority if isinstance(d.value, Order) else MIDDLE
 
 
-def _content(d: Def) -> Any:
-    value = d.value
+def _bare(value: Any) -> Any:
     while isinstance(value, Override | Order):
         value = value.content
+    return value
+
+
+def _content(d: Def) -> Any:
+    value = _bare(d.value)
     return "<computed value>" if isinstance(value, Lazy) and d.source.scope is None else force(value, d.source.scope)

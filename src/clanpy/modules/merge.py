@@ -179,7 +179,14 @@ def mismatch(kind: Type, path: Path, bad: Sequence[Def], why: str = "") -> TypeM
 
 def shown(defs: Iterable[Def], path: Path) -> list[str]:
     """`In `A.toml:3:1': "b"` for each."""
-    return [f"In `{d.place(path)}{d.source.via}': {show_value(d.value)}" for d in defs]
+    return [f"In `{d.place(path)}{d.source.via}': {show_value(_bare(d.value))}" for d in defs]
+
+
+def _bare(value: Any) -> Any:
+    """A value without its priority and order."""
+    while isinstance(value, Override | Order):
+        value = value.content
+    return value
 
 
 def files(defs: Iterable[Def], path: Path) -> str:
