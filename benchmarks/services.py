@@ -1,11 +1,10 @@
 """How long it takes to find out what every machine has of the services it is in, and that this grows with the memberships alone.
 
-    python benchmarks/services.py [MACHINES …]        prints
-    python benchmarks/services.py --page              measures 5,000 and 10,000 machines and writes the table to docs/performance.md
+    python -m benchmarks.services [--write] [MACHINES …]
 
 A synthetic fleet of 50 instances of one service: settings at role, tag and machine, generators, exports that all peers of an
 instance read, and what it contributes once to a machine. Every machine is in every instance. Resolving makes every machine
-complete. Each size runs in a process of its own.
+complete. Each size runs in a process of its own; counted are seconds of the processor.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _measure import circumstances, publish, table
+from benchmarks._measure import circumstances, publish, table
 
 
 INSTANCES = 50
-SIZES = (1_000, 2_000)
-PAGE_SIZES = (5_000, 10_000)
+SIZES = (2_500, 5_000, 10_000)
+ROOT = Path(__file__).resolve().parent.parent
 SERVICE = """
 from clanpy.services import Role, Service, Static
 from clanpy.services.exports import Address, Network
@@ -79,11 +78,11 @@ def measure(root: Path) -> None:
     from clanpy.inventory.networks import networks  # noqa: PLC0415 - the same
 
     fleet = load(root)
-    loaded = time.perf_counter()
+    loaded = time.process_time()
     memberships = sum(len(resolve(fleet, name).memberships) for name in fleet.machines)
-    resolved = time.perf_counter()
+    resolved = time.process_time()
     found = len(networks(fleet))
-    done = time.perf_counter()
+    done = time.process_time()
     print(
         json.dumps(
             {
@@ -101,8 +100,9 @@ def run(machines: int) -> dict[str, Any]:
     """Measure a size in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), machines)
-        command = [sys.executable, __file__, "--measure", folder]
-        found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        command = [sys.executable, "-m", "benchmarks.services", "--measure", folder]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
@@ -134,9 +134,8 @@ def main(words: list[str]) -> None:
     if words[:1] == ["--measure"]:
         measure(Path(words[1]))
         return
-    to_page = words == ["--page"]
-    sizes = PAGE_SIZES if to_page else tuple(map(int, words)) or SIZES
-    publish("services", section([run(machines) for machines in sizes]), write=to_page)
+    sizes = tuple(int(word) for word in words if word.isdecimal()) or SIZES
+    publish("services", section([run(machines) for machines in sizes]), write="--write" in words)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from clanpy.errors import ClanpyError
 from clanpy.events import Event, Fact, HostFinished, LogLine, Outcome, RunStarted, Stage
 from clanpy.inventory import load
 from clanpy.journal import Journal, RunState
+from support.clan import write_clan
 from support.fleets import META, write
 from support.lab import LentLab
 
@@ -85,6 +86,12 @@ def printed(*arguments: str, stream: str = "stdout") -> Any:
         ("inventory explain", ("inventory", "explain", "machines.cinnabar.tags")),
         ("inventory options", ("inventory", "options")),
         ("inventory set", ("inventory", "set", "meta.name", "other", "--dry-run")),
+        ("inventory members", ("inventory", "members")),
+        ("inventory of", ("inventory", "of", "cinnabar")),
+        ("services list", ("services", "list")),
+        ("services show", ("services", "show", "sshd")),
+        ("networks list", ("networks", "list")),
+        ("networks ping", ("networks", "ping", "cinnabar", "--target-host", "root@127.0.0.1:1")),
         ("modules list", ("modules", "list")),
         ("check", ("check",)),
         ("explain", ("explain",)),
@@ -112,6 +119,12 @@ def test_what_is_printed_of_one_machine_is_documented(machine: str) -> None:
 
 def test_what_init_prints_is_documented(tmp_path: Path) -> None:
     assert list(differences(documented("init"), printed("init", str(tmp_path / "new")))) == []
+
+
+def test_what_is_said_of_a_clan_is_documented(tmp_path: Path) -> None:
+    clan = str(write_clan(tmp_path / "clan"))
+
+    assert list(differences(documented("init from a clan"), printed("init", "--from-clan", clan))) == []
 
 
 def test_an_error_is_documented() -> None:
