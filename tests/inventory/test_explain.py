@@ -17,7 +17,7 @@ from clanpy.inventory import load
 from clanpy.inventory.catalogue import catalogue
 from clanpy.inventory.explain import explain
 from clanpy.inventory.reference import json_schema, option_reference, options
-from support.fleets import REFERENCE, TWO, fleet
+from support.fleets import REFERENCE, TWO, fleet, write
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +150,27 @@ def test_the_commands_print_for_people_and_for_programs(capsys: pytest.CaptureFi
     assert "tag gcp: galena scheelite" in said(capsys, "modules", "show", "gcp", *where)[1]
     assert json.loads(said(capsys, "modules", "list", "--class", "home", "--json", *where)[1])["modules"]
     assert said(capsys, "modules", "show", "nope", *where)[0] == 64
+
+
+def test_a_conflict_is_explained_although_the_fleet_is_wrong(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    more = "[machines.alpha]\ndescription = 'b'\n"
+    write(
+        tmp_path,
+        {
+            "inventory.toml": TWO + "[meta.x]\n",
+            "inventory/a.toml": more,
+            "inventory/b.toml": more.replace("'b'", "'c'"),
+        },
+    )
+    code, out, _ = said(capsys, "inventory", "explain", "machines.alpha.description", "--fleet", str(tmp_path))
+
+    assert code == 0
+    assert out.splitlines()[0] == "machines.alpha.description = null"
+    places = ['  + inventory/a.toml:2:1: "b"', '  + inventory/b.toml:2:1: "c"']
+    assert sorted(line for line in out.splitlines() if line[2:3] in "+-") == places
+    assert "  problem: The option 'machines.alpha.description' has conflicting definition values\n" in out
 
 
 def test_options_and_schema_need_no_fleet(

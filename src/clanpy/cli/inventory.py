@@ -71,8 +71,9 @@ def explain(
 ) -> None:
     """Say why something of the fleet is what it is: its value, every definition with its place, and what was dropped."""
     from clanpy.inventory.explain import explain as explained  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.inventory.loading import load_all  # noqa: PLC0415 - as above
 
-    found = explained(open_fleet(ctx), path)
+    found = explained(load_all(fleet_root(ctx)).fleet, path)  # also of a fleet with errors: they may be why it is asked
     if json:
         print_json(found.to_dict())
     else:

@@ -129,10 +129,10 @@ def _option(evaluated: Evaluated, path: Path_) -> Explained:
     lines = tuple(
         Line(translator.place(c.place, path), as_data(c.value), c.priority, c.order, c.dropped)
         for c in found.contributions
-        if not c.place.file.startswith(_LIBRARY) or found.value is MISSING
+        if not c.place.file.startswith(_LIBRARY)
     )
     value = None if found.value is MISSING else as_data(found.value)
-    problem = None if found.error is None else found.error.message.replace("`", "'")
+    problem = None if found.error is None else found.error.message.replace("`", "'").rstrip(":")
     kind = None if found.type is None else found.type.removeprefix("null or ")
     return Explained(dotted(path), value, kind, found.description, lines, problem)
 
