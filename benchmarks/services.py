@@ -4,7 +4,7 @@
 
 A synthetic fleet of 50 instances of one service: settings at role, tag and machine, generators, exports that all peers of an
 instance read, and what it contributes once to a machine. Every machine is in every instance. Resolving makes every machine
-complete. Each size runs in a process of its own; counted are seconds of the processor.
+complete. Each size runs in a process of its own; counted are seconds of the processor, of two runs the quicker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from benchmarks._measure import circumstances, publish, table
 
 INSTANCES = 50
 SIZES = (2_500, 5_000, 10_000)
+RUNS = 2  # the quicker one counts: what else the computer does only adds
 ROOT = Path(__file__).resolve().parent.parent
 SERVICE = """
 from clanpy.services import Role, Service, Static
@@ -135,7 +137,8 @@ def main(words: list[str]) -> None:
         measure(Path(words[1]))
         return
     sizes = tuple(int(word) for word in words if word.isdecimal()) or SIZES
-    publish("services", section([run(machines) for machines in sizes]), write="--write" in words)
+    best = [min((run(machines) for _ in range(RUNS)), key=itemgetter("resolve")) for machines in sizes]
+    publish("services", section(best), write="--write" in words)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from clanpy.cli.program import hoisted, run
 from clanpy.services.registry import built_in_names
 from support.fleets import CONFIGURATIONS, META, TWO, write
+from support.sshd import running_sshd
 
 
 @pytest.fixture(autouse=True)
@@ -225,3 +226,29 @@ def test_a_command_with_a_target_of_its_own_keeps_it() -> None:
         "y",
     ]
     assert hoisted(["machines", "update", "--target-host", "y"]) == ["--target-host", "y", "machines", "update"]
+
+
+def test_a_machine_is_reached_over_a_network_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with running_sshd(tmp_path / "sshd") as server:
+        home = tmp_path / "home" / ".ssh"
+        home.mkdir(parents=True, mode=0o700)
+        (home / "id_ed25519").write_bytes(server.identity.read_bytes())
+        (home / "id_ed25519").chmod(0o600)
+        monkeypatch.setenv("HOME", str(tmp_path / "home"))
+        monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+        address = f'Address(host="127.0.0.1", port={server.port}, user="{server.user}")'
+        files = {
+            "inventory.toml": NETWORKS.replace('deploy.target_host = "root@127.0.0.1:1"\n', ""),
+            "services/net/service.py": NET.replace('Address(host="127.0.0.2", port=1)', address),
+            "known_hosts": server.known_hosts.read_text(),
+        }
+        root = write(tmp_path / "fleet", {**files, **CONFIGURATIONS})
+        (way,) = data(capsys, root, "networks", "ping", "alpha")["ways"]
+        code = run(("--fleet", str(root), "machines", "exec", "alpha", "--", "echo", "here"))
+        out, err = capsys.readouterr()
+
+    assert (way["source"], way["reached"], way["error"]) == ("network near", True, None)
+    assert way["seconds"] > 0
+    assert (code, "here" in out) == (0, True), err
