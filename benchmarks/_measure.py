@@ -59,7 +59,7 @@ def median(values: Iterable[float]) -> float:
 
 def spread(values: Sequence[float]) -> str:
     """The median, and between which values it was measured."""
-    return f"{median(values):.2f} s ({min(values):.2f}–{max(values):.2f})"
+    return f"{median(values):.2f} s ({min(values):.2f} to {max(values):.2f})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -86,7 +86,7 @@ def publish(name: str, text: str, *, write: bool) -> None:
     page = PAGE.read_text()
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     before, found, rest = page.partition(begin)
-    old, closed, after = rest.partition(end)
+    _, closed, after = rest.partition(end)
     if not found or not closed:
         sys.exit(f"{PAGE} has no place for '{name}'")
     PAGE.write_text(f"{before}{begin}{text}{closed}{after}")

@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import tomlkit
-from benchmarks._measure import CLANPY, Cost, circumstances, measure, median, publish, spread, table
 
+from benchmarks._measure import CLANPY, Cost, circumstances, measure, median, publish, spread, table
 from clanpy.lab import Lab
 from clanpy.lab.cgroup import lab_group
 from clanpy.ssh.target import parse_target
@@ -169,7 +169,7 @@ def write_fleet(folder: Path) -> dict[str, str]:
     machines = inventory.unwrap()["machines"]
     for machine in machines:
         for name in ("primary_user", "admin_user"):
-            inventory["machines"][machine].pop(name, None)  # type: ignore[index,union-attr] # a table
+            inventory["machines"][machine].pop(name, None)
     (folder / "inventory.toml").write_text(tomlkit.dumps(inventory))
     return {name: machine["deploy"]["target_host"] for name, machine in machines.items()}
 

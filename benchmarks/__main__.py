@@ -1,0 +1,11 @@
+"""All benchmarks, one after the other: `python -m benchmarks [--write]`. With `--write` the results go to docs/performance.md."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import deploy, scale, startup
+
+
+for benchmark in (startup, deploy, scale):
+    benchmark.main([word for word in sys.argv[1:] if word == "--write"])

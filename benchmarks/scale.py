@@ -1,0 +1,31 @@
+"""The benchmarks of large fleets (inventory, modules, secrets), each in a process of its own, with what they print as the result.
+
+python -m benchmarks.scale [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks._measure import circumstances, measure, publish
+
+
+HERE = Path(__file__).resolve().parent
+NAMES = ("inventory", "modules", "secrets")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--write", action="store_true", help="put the results into docs/performance.md")
+    parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES, metavar="NAME")
+    given = parser.parse_args(arguments)
+    for name in given.names:
+        cost = measure([sys.executable, str(HERE / f"{name}.py")])
+        publish(name, f"{circumstances()}\n```text\n{cost.output.rstrip()}\n```\n", write=given.write)
+
+
+if __name__ == "__main__":
+    main()
