@@ -14,6 +14,7 @@ from clanpy.inventory.explain import explain
 from clanpy.inventory.hosts import host_generators as generators
 from clanpy.inventory.schema import PHASES, PROMPT_TYPES
 from clanpy.inventory.vars import delivery, vars_settings
+from clanpy.modules.deferred import NixData
 from clanpy.services import generator as declared
 from clanpy.services.generator import Generator, Token
 
@@ -214,6 +215,101 @@ def test_how_machines_get_their_secrets_is_said_once_or_for_a_machine(tmp_path: 
     loaded = load(root)
     assert (delivery(loaded, "web"), delivery(loaded, "mac")) == ("sops-nix", "direct")
     assert vars_settings(loaded).default_groups == ("admins",)
+
+
+SERVICE = """
+from clanpy.services import Computed, Role, Service
+from clanpy.services.settings import Field, Settings
+
+
+class Link(Settings):
+    key_file: str = Field("", description="A path")
+    peer: str = Field("", description="A key")
+    many: list[str] = Field([], description="Keys")
+
+
+SERVICE = Service(
+    name="link",
+    description="Links",
+    roles={"end": Role(description="An end", settings=Link, nixos=(Computed(lambda m: {"x": m.settings.peer}),))},
+)
+"""
+LINKED = """
+[vars.generators.wg]
+kind = "wireguard-key"
+files.privatekey = { needed_for = "users" }
+[instances.link]
+module = { name = "link", input = "self" }
+roles.end.machines = ["web", "web-1"]
+[instances.link.roles.end.settings]
+key_file = { _path = "vars.wg.privatekey" }
+peer = { _force = { _value = "wg/publickey", machine = "web-1" } }
+many = [{ _value = "wg/publickey" }, "other"]
+"""
+
+
+def linked(root: Path, text: str = LINKED, **values: str) -> Path:
+    fleet(root, text)
+    (root / "services/link").mkdir(parents=True)
+    (root / "services/link/service.py").write_text(SERVICE)
+    for machine, value in values.items():
+        folder = root / f"vars/per-machine/{machine.replace('_', '-')}/wg/publickey"
+        folder.mkdir(parents=True)
+        (folder / "value").write_text(value)
+    return root
+
+
+def test_settings_get_paths_and_public_values_of_others_too(tmp_path: Path) -> None:
+    loaded = load(linked(tmp_path, web="WEB\n", web_1="ONE\n"))
+
+    found = {name: resolve(loaded, name).memberships[0].settings for name in ("web", "web-1")}
+    path = "/run/secrets-for-users/vars/wg/privatekey"
+    assert found["web"] == {"key_file": path, "peer": "ONE", "many": ["WEB", "other"]}
+    assert found["web-1"] == {"key_file": path, "peer": "ONE", "many": ["ONE", "other"]}
+
+
+def test_a_value_that_is_not_generated_yet_keeps_a_machine_from_being_built_and_not_from_being_generated(
+    tmp_path: Path,
+) -> None:
+    loaded = load(linked(tmp_path, web="WEB\n"))
+
+    assert [found.name for found in generators(loaded, "web")] == ["wg"]
+    with pytest.raises(ClanpyError, match=r"reads vars.wg.publickey of web-1, which is not generated yet") as caught:
+        resolve(loaded, "web")
+    assert caught.value.code == "CP0811"
+    assert caught.value.hint == "`clanpy vars generate web-1`"
+
+
+def test_the_value_of_a_secret_in_settings_is_an_error_that_says_so(tmp_path: Path) -> None:
+    loaded = load(linked(tmp_path, LINKED.replace('"wg/publickey" }, "other"', '"wg/privatekey" }'), web_1="ONE\n"))
+
+    with pytest.raises(ClanpyError, match="which is a secret") as caught:
+        resolve(loaded, "web")
+    assert "reads the value of vars.wg.privatekey of web" in caught.value.message
+    assert caught.value.hint == 'read its path: { _path = "wg/privatekey" }'
+
+
+def test_aspects_that_are_data_have_references_too(tmp_path: Path) -> None:
+    text = """
+[vars.generators.token]
+kind = "token"
+[aspects.nixos.backup.services.x]
+tokenFile = { _path = "token/token" }
+peers = { _before = [{ _value = "token/token", machine = "mac" }] }
+"""
+    root = fleet(tmp_path, text)
+    folder = root / "vars/per-machine/mac/token/token"
+    folder.mkdir(parents=True)
+    (folder / "value").write_text("seen")
+    with pytest.raises(ClanpyError, match="is a secret"):
+        resolve(load(root), "web")
+
+    fleet_again = text.replace('kind = "token"', 'script = "x"\nfiles.token.secret = false')
+    (root / "inventory.toml").write_text(f'[meta]\nname = "lab"\n{MACHINES}{fleet_again}')
+    contents = [m.content.value for m in resolve(load(root), "web").modules if isinstance(m.content, NixData)]
+    (found,) = (value["services"]["x"] for value in contents if "services" in value)
+    assert found["tokenFile"] == "/etc/clanpy/vars/token/token"
+    assert "seen" in str(found["peers"])
 
 
 def test_the_words_of_the_schema_are_those_of_generators() -> None:

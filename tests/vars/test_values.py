@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from clanpy.generators.errors import SecretInEvaluationError, VarNotFoundError
-from clanpy.generators.values import bring_in, export, get, host_vars, listed, public_values, put
+from clanpy.generators.errors import VarNotFoundError
+from clanpy.generators.values import bring_in, export, get, listed, put
 from clanpy.secrets import Secret
 from clanpy.secrets.errors import PlaintextPlaceError, WriteFailedError
 from clanpy.secrets.scratch import is_memory, scratch_folder
-from clanpy.services.generator import PUBLIC, Generator, SshKey, Token, VarFile
+from clanpy.services.generator import Generator, SshKey, Token
 from support.generators import generated, script, session
 from support.vault import Vault
 
@@ -97,44 +97,3 @@ async def test_taking_everything_out_to_a_disk_has_to_be_asked_for(vault: Vault,
         export(opened, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert export(opened, tmp_path / "out", to_disk=True) == 4
-
-
-async def test_public_values_can_be_used_in_settings_and_secret_ones_can_not(vault: Vault) -> None:
-    opened = session(vault, FLEET)
-    await generated(opened)
-
-    values = public_values(opened, "web")
-
-    assert values["openssh"]["ssh.id_ed25519.pub"].endswith(" web\n")
-    with pytest.raises(SecretInEvaluationError, match="the secret web/token/token can't be used in settings"):
-        values["token"]["token"]
-    with pytest.raises(VarNotFoundError):
-        values["openssh"]["nonsense"]
-    later = public_values(
-        session(vault, {"web": [script("later", "true", files={"p": PUBLIC, "s": VarFile()})]}), "web"
-    )
-    with pytest.raises(VarNotFoundError, match="web/later/p is not there yet"):
-        later["later"]["p"]
-
-
-async def test_modules_know_paths_and_public_values_and_no_secret(vault: Vault) -> None:
-    files = {
-        "early": VarFile(needed_for="users"),
-        "late": VarFile(),
-        "people": VarFile(deploy=False),
-        "open": PUBLIC,
-    }
-    fleet = {"web": [script("g", "for f in early late people open; do printf secret-$f > $out/$f; done", files=files)]}
-    opened = session(vault, fleet)
-    before = host_vars(opened, "web")
-    await generated(opened)
-
-    after = host_vars(opened, "web")
-
-    assert before["g"]["open"] == {"secret": False, "path": None, "value": None}
-    assert after["g"] == {
-        "early": {"secret": True, "path": "/run/secrets-for-users/vars/g/early", "value": None},
-        "late": {"secret": True, "path": "/run/secrets/vars/g/late", "value": None},
-        "people": {"secret": True, "path": None, "value": None},
-        "open": {"secret": False, "path": None, "value": "secret-open"},
-    }

@@ -8,7 +8,6 @@ VarsError
 ├── PromptNeededError        a question has to be answered, and nobody is there to do so
 ├── SandboxMissingError      scripts can't be run safely here
 ├── VarNotFoundError         no generator declares such a value, or it was not generated yet
-├── SecretInEvaluationError  the value of a secret was asked for where only public values can be used
 ├── MovedError               the fleet's values changed while questions were being answered
 └── UnhealthyError           some values can't be used as they are
 """
@@ -27,7 +26,6 @@ __all__ = [
     "OutputsError",
     "PromptNeededError",
     "SandboxMissingError",
-    "SecretInEvaluationError",
     "UnhealthyError",
     "VarNotFoundError",
     "VarsError",
@@ -72,13 +70,6 @@ class VarNotFoundError(VarsError):
 
     code = "CP0627"
     exit_code = ExitCode.NOTHING_MATCHED
-
-
-class SecretInEvaluationError(VarsError):
-    """The value of a secret was asked for in settings or modules, which end up in the Nix store for all to read."""
-
-    code = "CP0628"
-    exit_code = ExitCode.FLEET_INVALID
 
 
 class MovedError(VarsError):

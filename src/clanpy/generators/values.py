@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from clanpy.errors import nearest
-from clanpy.generators.errors import SecretInEvaluationError, VarNotFoundError
+from clanpy.generators.errors import VarNotFoundError
 from clanpy.generators.graph import Node
 from clanpy.generators.session import Session
 from clanpy.secrets import Placement, Scope, Secret, Transaction, VarId, validation_hash
@@ -179,68 +179,6 @@ async def bring_in(session: Session, folder: Path, *, wait_seconds: float = DEFA
             count += 1
         transaction.commit()
         return count
-
-
-def public_values(session: Session, machine: str) -> Mapping[str, Mapping[str, str]]:
-    """The public values of a machine as text, by generator and file: what settings and modules may use.
-
-    Looking up a secret there raises `SecretInEvaluationError`, and one that is not there yet `VarNotFoundError`.
-    """
-    found: dict[str, dict[str, str]] = {}
-    for item in listed(session, machine):
-        files = found.setdefault(item.var.generator, _Files(machine, item.var.generator, session))
-        if item.public is not None:
-            files[item.var.file] = item.public.decode(errors="replace")
-    return found
-
-
-_ON_HOST = {
-    "partitioning": "/run/partitioning-secrets/{generator}/{file}",
-    "activation": "/var/lib/sops-nix/activation/{generator}/{file}",
-    "users": "/run/secrets-for-users/vars/{generator}/{file}",
-    "services": "/run/secrets/vars/{generator}/{file}",
-}
-
-
-def path_on_host(generator: str, file: str, declared: VarFile) -> str | None:
-    """Where a secret is on a host that gets it, as clan has it; None when no host does, or when it is public."""
-    if not declared.secret or not declared.deploy:
-        return None
-    return _ON_HOST[declared.needed_for].format(generator=generator, file=file)
-
-
-def host_vars(session: Session, machine: str) -> dict[str, dict[str, dict[str, Any]]]:
-    """What modules may know of a machine's vars, as JSON data: `<generator>.<file>` is `{secret, path, value}`.
-
-    `path` is where a secret is on the host, `value` what a public one is (None while it was not generated yet). No secret
-    has a value there.
-    """
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for item in listed(session, machine):
-        found.setdefault(item.var.generator, {})[item.var.file] = {
-            "secret": item.file.secret,
-            "path": path_on_host(item.var.generator, item.var.file, item.file),
-            "value": None if item.public is None else item.public.decode(errors="replace"),
-        }
-    return found
-
-
-class _Files(dict[str, str]):
-    """Public values of one generator, with errors that say why another one is not among them."""
-
-    def __init__(self, machine: str, generator: str, session: Session) -> None:
-        super().__init__()
-        self._where = (machine, generator, session)
-
-    def __missing__(self, file: str) -> NoReturn:
-        machine, generator, session = self._where
-        node, _, declared = find(session, machine, f"{generator}/{file}")
-        if declared.secret:
-            raise SecretInEvaluationError(
-                f"the value of the secret {node.id.var(file)} can't be used in settings or modules",
-                hint="use its path on the host; or declare it with `secret = false`",
-            )
-        raise VarNotFoundError(f"{node.id.var(file)} is not there yet", hint=f"`clanpy vars generate {machine}`")
 
 
 def _write_plain(path: Path, value: Secret) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
@@ -30,6 +31,7 @@ from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
 from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.packages import broken_packages, packages_of
 from clanpy.inventory.roles import Part, Roles
+from clanpy.inventory.varrefs import data_with_vars
 from clanpy.modules.deferred import DeferredModule, NixClass, NixData, NixFile
 from clanpy.services import Account
 from clanpy.services.generator import Generator
@@ -93,9 +95,11 @@ class Resolver:
         machine = self.fleet.machines[name]
         errors: list[ClanpyError] = []
         parts = list(self.roles.parts(machine, errors))
+        errors.extend(pending for part in parts for pending in part.final.pending)
         found = accounts(self.fleet, machine, parts, errors)
         contributed = list(self._contributions(machine, parts, errors))
         memberships = tuple(part.to_membership(machine.class_) for part in parts)
+        written = partial(data_with_vars, self.fleet, machine, errors)
         host = HostConfig(
             machine=machine,
             domain=self.fleet.meta.domain,
@@ -105,12 +109,12 @@ class Resolver:
             modules=_once(
                 [
                     _machine_module(machine),
-                    *self._imported(machine),
+                    *map(written, self._imported(machine)),
                     *contributed,
                     *machine_files(self.fleet, machine, errors),
                 ]
             ),
-            homes=dict(self._homes(found, parts, errors)),
+            homes={name: tuple(map(written, home)) for name, home in self._homes(found, parts, errors)},
             generators=self.roles.generators(name, errors, parts),
             packages=self._layers(machine.system, errors),
             gates=gates_of(self.fleet, machine, memberships, errors),

@@ -14,7 +14,17 @@ from clanpy.inventory.limits import limit_errors
 from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import Fleet, Instance, Machine, Membership, User
 from clanpy.inventory.references import people
-from clanpy.inventory.settings import Final, Told, final_settings, labels_of, level_problems, origins, role_index
+from clanpy.inventory.settings import (
+    Final,
+    Told,
+    all_levels,
+    final_settings,
+    labels_of,
+    level_problems,
+    origins,
+    reads_vars,
+    role_index,
+)
 from clanpy.inventory.vars import fleet_generators
 from clanpy.modules.deferred import NixClass
 from clanpy.services import MachineFacts, Member, Service, Share, find_service
@@ -56,6 +66,7 @@ class Roles:
     _limits: dict[str, tuple[ClanpyError, ...]] = field(default_factory=dict)
     _members: dict[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
     _tags: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    _reading: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     @cached_property
     def exports(self) -> Exports:
@@ -105,12 +116,20 @@ class Roles:
     ) -> tuple[Final, Mapping[str, str]]:
         """Settings and origins. Members for whom the same levels count share one result, unless it is an error."""
         key = (instance.name, role, *labels_of(instance.roles[role], machine, self._tagged(instance, role)))
+        if self._reads_vars(instance, role):
+            key = (*key, machine.name)
         found = self._finals.get(key)
         if found is None or found[0].errors:
             told = [about for about, _ in self._problems(instance, role, service) if about is not None]
             final = final_settings(self.fleet, instance, role, machine, service, told=told)
             found = self._finals[key] = final, origins(self.fleet, final, service.name)
         return found
+
+    def _reads_vars(self, instance: Instance, role: str) -> bool:
+        """Whether what a member's settings are depends on which machine it is."""
+        if (instance.name, role) not in self._reading:
+            self._reading[instance.name, role] = reads_vars(tuple(all_levels(instance, role)))
+        return self._reading[instance.name, role]
 
     def _tagged(self, instance: Instance, role: str) -> tuple[str, ...]:
         """The tags with settings in a role."""

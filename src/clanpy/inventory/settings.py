@@ -20,6 +20,7 @@ from clanpy.inventory.plain import Merged, merge
 from clanpy.inventory.references import people, unknown
 from clanpy.inventory.spelling import dotted
 from clanpy.inventory.translate import Translator
+from clanpy.inventory.varrefs import Reference, Resolving, has_references, replaced
 from clanpy.inventory.written import parts_of
 from clanpy.modules.context import Context
 from clanpy.modules.sources import Def, Source
@@ -58,12 +59,13 @@ class _Origin(Source):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Final:
-    """A member's settings as they count. `model` is None when something is wrong with them."""
+    """A member's settings as they count. `model` is None when something is wrong with them; `pending` are values to wait for."""
 
     model: BaseModel | None
     values: Mapping[str, Any]
     leaves: Mapping[Path_, tuple[Def, ...]]
     errors: tuple[ClanpyError, ...]
+    pending: tuple[ClanpyError, ...] = ()
 
 
 def all_levels(instance: Instance, role_name: str) -> Iterator[Level]:
@@ -107,10 +109,11 @@ def final_settings(
 
     model = service.roles[role_name].settings
     levels = levels_of(instance, role_name, machine)
-    merged = _merged(levels, model, fleet)
     who = f"role '{role_name}' of instance '{instance.name}' on '{machine.name}'"
+    refs = Resolving(fleet=fleet, machine=machine, who=who, errors=[], pending=[])
+    merged = _merged(levels, model, fleet, refs)
     base = ("instances", instance.name, "roles", role_name)
-    errors = list(_merge_errors(fleet, merged, who))
+    errors = [*refs.errors, *_merge_errors(fleet, merged, who)]
     found, problems = check(model, merged.value)
     # what is wrong at one level was said once, for that level
     known = {path for level, path in told if any(level == here.path for here in levels)}
@@ -120,16 +123,33 @@ def final_settings(
     if found is not None:
         values = found.model_dump(mode="json")
         errors.extend(_wrong_names(fleet, model, values, merged, who))
-    return Final(model=None if errors or problems else found, values=values, leaves=merged.leaves, errors=tuple(errors))
+    return Final(
+        model=None if errors or problems else found,
+        values=values,
+        leaves=merged.leaves,
+        errors=tuple(errors),
+        pending=tuple(refs.pending),
+    )
 
 
-def _merged(levels: Sequence[Level], model: type[BaseModel], fleet: Fleet | None = None) -> Merged:
-    """Settings of several levels as one. Later levels are later modules, whose lists come first."""
+def reads_vars(levels: Sequence[Level]) -> bool:
+    """Whether settings at these levels have references to vars: then each member has settings of its own."""
+    return any(has_references(part.value) for level in levels for part in parts_of(level.settings))
+
+
+def _merged(
+    levels: Sequence[Level],
+    model: type[BaseModel],
+    fleet: Fleet | None = None,
+    refs: Callable[[Reference], Any] = lambda _: None,
+) -> Merged:
+    """Settings of several levels as one. Later levels are later modules, whose lists come first. Without `refs`, no references."""
     from clanpy.services.settings import canonical  # noqa: PLC0415 - see above
 
     parts = [(part, level) for level in reversed(levels) for part in parts_of(level.settings)]
     counter = None if fleet is None else fleet.memo.setdefault("settings", Context())
-    return merge([Def(canonical(model, part.value), _Origin(part.source, level)) for part, level in parts], counter)
+    written = [(replaced(part.value, refs), part, level) for part, level in parts]
+    return merge([Def(canonical(model, value), _Origin(part.source, level)) for value, part, level in written], counter)
 
 
 def level_problems(

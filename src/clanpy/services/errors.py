@@ -65,6 +65,12 @@ class GeneratorClashError(InventoryError):
     code = "CP0810"
 
 
+class PendingValueError(InventoryError):
+    """A setting reads a value that is not generated yet. Nothing can be built with it before it is."""
+
+    code = "CP0811"
+
+
 class VarsError(ClanpyError):
     """Something is wrong with a generator or its values."""
 

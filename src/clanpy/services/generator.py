@@ -412,15 +412,6 @@ class Generator:
         return tuple(sorted({*self.dependencies, *kind}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VarRef:
-    """A value of a generator, named in settings: of this machine, of another, or shared (`machine` None)."""
-
-    generator: str
-    file: str
-    machine: str | None = None
-
-
 # Where clan has them; what is needed before there is memory lies on the disk.
 _PLACES: Mapping[Phase, str] = {
     "services": "/run/secrets/vars",
