@@ -14,9 +14,6 @@ from typing import Any
 import typer.core
 
 
-_PLAIN = (str, int, float, bool)
-
-
 class _Quick:
     """What typer asks to convert the value of one parameter."""
 
@@ -43,9 +40,11 @@ class _Quick:
 
 def _converted(value: Any, annotation: Any, info: Any) -> tuple[bool, Any]:
     """Whether the value is as it should be, and what it is then."""
-    if info.parser is not None or info.min is not None or info.max is not None:
+    if info.parser is not None:
         return False, None
-    if annotation in _PLAIN and type(value) is annotation:
+    if annotation in (int, float) and type(value) is annotation:
+        return _is_between(value, info.min, info.max), value
+    if annotation in (str, bool) and type(value) is annotation:
         return annotation is not str or not info.path_type, value
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return isinstance(value, annotation), value
@@ -53,6 +52,10 @@ def _converted(value: Any, annotation: Any, info: Any) -> tuple[bool, Any]:
         is_free = not (info.exists or info.resolve_path or info.allow_dash or info.path_type)
         return is_free and info.file_okay and info.dir_okay and not info.writable, Path(value)
     return False, None
+
+
+def _is_between(value: float, least: float | None, most: float | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def hurry() -> None:
