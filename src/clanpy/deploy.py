@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clanpy.deployment.activator import Activator
 from clanpy.deployment.building import Builder
+from clanpy.deployment.conduct import Conductor
 from clanpy.deployment.copying import Copier
 from clanpy.deployment.delivery import Deliveries
 from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
@@ -18,13 +20,16 @@ from clanpy.deployment.reach import Reach
 from clanpy.deployment.releases import Releases, find_nix
 from clanpy.deployment.remote_build import RemoteMaker
 from clanpy.deployment.rollback import Rollback
+from clanpy.deployment.rolling import Rolled, waves_of
 from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
 from clanpy.deployment.update import Slots, Updater
 from clanpy.deployment.upload import Uploader
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome
+from clanpy.rollout.engine import Control
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
+from clanpy.rollout.resume import progress_of
 
 
 if TYPE_CHECKING:
@@ -32,8 +37,9 @@ if TYPE_CHECKING:
 
     from clanpy.deployment.options import Options, Surroundings
     from clanpy.events import Sink
-    from clanpy.journal import Recorder
+    from clanpy.journal import Recorder, RunState
     from clanpy.nix.program import NixProgram
+    from clanpy.rollout.policy import Policy
 
 __all__ = ["RunResult", "build", "deploy", "roll_back", "upload"]
 
@@ -46,14 +52,20 @@ async def deploy(
     *,
     sinks: Sequence[Sink] = (),
     interrupts: Interrupts | None = None,
+    policy: Policy | None = None,
+    control: Control | None = None,
+    before: RunState | None = None,
 ) -> RunResult:
     """Update machines: resolve, stage, evaluate, build, copy, activate, confirm, each as soon as it can.
+
+    With a `policy` only the activations wait: for their wave, and for each other. `control` is how people talk to it meanwhile.
+    `before` is where this run stood when its controller went away: `names` are the machines that are left.
 
     Raises:
         JournalError: the journal can't be written. All else is the outcome of a host.
     """
     limits = Limits.derived(parallel=options.parallel)
-    run = _run("update", surroundings, recorder, sinks, interrupts)
+    run = _run("update", surroundings, recorder, sinks, interrupts, before=before)
     nix = find_nix(surroundings)
     deliveries = Deliveries(surroundings, recorder.run)
     releases = _releases(surroundings, names, options, deliveries)
@@ -70,7 +82,24 @@ async def deploy(
             activator=_activator("update", options, recorder, reach, deliveries),
             deliveries=deliveries,
         )
-        result = await run.each(names, updater.update, at_once=limits.hosts)
+        conduct = None
+        if policy is not None and not options.dry_run:
+            rolled = Rolled(
+                run=run,
+                options=options,
+                fleet=surroundings.fleet,
+                reach=reach,
+                releases=releases,
+                activator=_activator("rollout", options, recorder, reach, deliveries),
+            )
+            waves = partial(waves_of, surroundings.fleet, policy, seed=recorder.run)
+            waves(names)  # what is wrong with the selections is told before anything begins
+            stood = progress_of(recorder.events(), policy) if before is not None else None
+            conductor = Conductor(
+                run=run, policy=policy, plan=waves, hosts=rolled, control=control or Control(), before=stood
+            )
+            conduct = conductor.conduct
+        result = await run.each(names, updater.update, at_once=limits.hosts, conduct=conduct)
         making.cancel()
         remote.close()
     return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
@@ -175,12 +204,15 @@ def _run(
     recorder: Recorder,
     sinks: Sequence[Sink],
     interrupts: Interrupts | None,
+    *,
+    before: RunState | None = None,
 ) -> Run:
     return Run(
         command=command,
         fleet=surroundings.fleet.meta.name,
         recorder=recorder,
         interrupts=interrupts or Interrupts(),
+        before=before,
         sinks=sinks,
     )
 

@@ -6,7 +6,7 @@ one host (or in the run), never how to show it. The JSON form (`to_dict`) is ver
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -66,6 +66,15 @@ class RunStarted(Fact):
 
     command: str
     fleet: str
+    hosts: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(Fact):
+    """A run whose controller went away goes on, with these hosts."""
+
+    name: ClassVar[str] = "run_resumed"
+
     hosts: Sequence[str]
 
 
@@ -177,6 +186,7 @@ class RolloutPlanned(Fact):
 
     name: ClassVar[str] = "rollout_planned"
 
+    policy: str
     waves: Mapping[str, Any]
 
 
@@ -334,7 +344,7 @@ class Bus:
     run: str
     sinks: Sequence[Sink]
     now: Callable[[], datetime] = utc_now
-    _seq: int = field(default=0, init=False)
+    _seq: int = 0
 
     def emit(self, fact: Fact) -> Event:
         """Make an event of a fact and deliver it."""

@@ -30,11 +30,15 @@ from clanpy.events import (
     Event,
     Fact,
     HostFinished,
+    HostUnhealthy,
     LogLine,
     Note,
     Outcome,
     Progress,
+    RevertFinished,
+    RolloutPlanned,
     RunFinished,
+    RunResumed,
     RunStarted,
     Stage,
     StageFinished,
@@ -61,6 +65,13 @@ class RunNotFoundError(NothingMatchedError):
     """There is no run of that id in the journal of this fleet."""
 
     code: ClassVar[str] = "CP0902"
+
+
+class RunAliveError(ClanpyError):
+    """The run is still being written by its controller."""
+
+    code: ClassVar[str] = "CP0903"
+    exit_code: ClassVar[ExitCode] = ExitCode.CONFLICT
 
 
 def state_home() -> Path:
@@ -108,6 +119,19 @@ class Journal:
             return Recorder(self._new_folder(now))
         except OSError as error:
             raise _unwritable(self.runs_folder, error) from error
+
+    def reopen(self, run: str) -> Recorder:
+        """Go on with the record of a run whose controller has gone.
+
+        Raises:
+            RunAliveError: it has not: somebody is writing it.
+        """
+        try:
+            return Recorder(self.runs_folder / run)
+        except BlockingIOError:
+            raise RunAliveError(f"run {run} is going on", hint=f"clanpy runs watch {run}") from None
+        except OSError as error:
+            raise _unwritable(self.runs_folder / run, error) from error
 
     def _new_folder(self, now: Callable[[], datetime]) -> Path:
         while True:
@@ -207,6 +231,10 @@ class Recorder:
                 os.fsync(self._events)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """What is written so far."""
+        return read_events(self.folder / "events.jsonl")
 
     def close(self) -> None:
         os.close(self._events)
@@ -319,6 +347,7 @@ class RunState:
     finished: str | None = None
     exit_code: ExitCode | None = None
     seconds: float | None = None
+    rollout: str | None = None
     hosts: dict[str, HostState] = field(default_factory=dict)
 
     @property
@@ -378,6 +407,12 @@ def _fold_run(state: RunState, event: Mapping[str, Any]) -> None:
         case RunFinished.name:
             state.finished, state.seconds = event["ts"], event["seconds"]
             state.exit_code = ExitCode(event["exit_code"])
+        case RunResumed.name:
+            state.finished = state.exit_code = None
+            for host in event["hosts"]:
+                state.hosts[host] = HostState()
+        case RolloutPlanned.name:
+            state.rollout = event["policy"]
 
 
 def _fold_host(host: HostState, event: Mapping[str, Any]) -> None:
@@ -392,3 +427,8 @@ def _fold_host(host: HostState, event: Mapping[str, Any]) -> None:
             host.system, host.previous = event["system"], event["previous"]
             host.wanted = event.get("wanted")
             host.error, host.log = event["error"], event["log"]
+        case HostUnhealthy.name:
+            host.outcome = Outcome.FAILED
+        case RevertFinished.name:
+            host.outcome = Outcome.ROLLED_BACK if event["ok"] else Outcome.FAILED
+            host.system = host.previous if event["ok"] else host.system

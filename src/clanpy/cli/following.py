@@ -38,12 +38,14 @@ def follow_run(
     as_json: bool,
     dry_run: bool = False,
     paths: bool = False,
+    recorder: Recorder | None = None,
 ) -> int:
     """Do a run, show it, and give its exit code. Ctrl-C once stops it politely, twice lets go of it.
 
     With `paths` the store paths that it made are its data: they are printed on stdout.
+    `recorder` is that of a run that goes on; without it a new one begins.
     """
-    recorder = site.journal.begin()
+    recorder = recorder or site.journal.begin()
     renderer = _Careful(_renderer(ctx, as_json=as_json))
     try:
         result = asyncio.run(_shown(work, recorder, renderer))

@@ -104,10 +104,19 @@ def update(
     home_backup_extension: live.BackupExtension = "",
     retry_failed: live.RetryFailed = False,
     undecided_gates: live.UndecidedGates = live.UndecidedChoice.ASK,
+    rollout: Annotated[
+        str | None,
+        typer.Option(
+            "--rollout", metavar="NAME", help="Activate as [rollout.NAME] says (default: `default`)", show_default=False
+        ),
+    ] = None,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Activate all machines at once, whatever [rollout.default] says")
+    ] = False,
     host_key_check: HostKeys = KeyCheck.STRICT,
     as_json: Json = False,
 ) -> None:
-    """Build machines, push to them and activate, in parallel.
+    """Build machines, push to them and activate, in parallel; with a rollout wave by wave.
 
     On a terminal it asks before more than one machine is changed, unless told --yes; elsewhere it never asks.
     """
@@ -135,6 +144,8 @@ def update(
             retry_failed=retry_failed,
             undecided=undecided_gates,
         ),
+        rollout=rollout,
+        at_once=at_once,
         as_json=as_json,
     )
     raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))

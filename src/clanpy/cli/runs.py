@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clanpy.cli.complete import complete_machines, complete_runs
-from clanpy.cli.context import Json, new_app, open_fleet, print_json, print_lines, settings, uses_colour
+from clanpy.cli.context import (
+    HostKeys,
+    Json,
+    KeyCheck,
+    new_app,
+    open_fleet,
+    print_json,
+    print_lines,
+    say,
+    settings,
+    uses_colour,
+)
 from clanpy.errors import NothingMatchedError, nearest
 
 
@@ -77,6 +88,62 @@ def logs(
         raise NothingMatchedError(f"run {state.run} has no log of '{machine}'")
     with Path(path).open(encoding="utf-8", errors="replace") as file:
         print_lines(line.rstrip("\n") for line in file)
+
+
+@app.command()
+def watch(ctx: typer.Context, *, run: RunId = "last") -> None:
+    """Follow a run from another terminal, to its end. Gives the exit code of the run."""
+    from clanpy.cli.watching import watch_run  # noqa: PLC0415 - rooms are imported when a command runs
+
+    journal = _journal(ctx)
+    raise typer.Exit(watch_run(ctx, journal, journal.read(run).run))
+
+
+@app.command()
+def pause(ctx: typer.Context, *, run: RunId = "last") -> None:
+    """Let a rollout begin no more machines, until it is promoted. Those in flight finish."""
+    _ask(ctx, run, "pause")
+
+
+@app.command()
+def promote(ctx: typer.Context, *, run: RunId = "last") -> None:
+    """Let a rollout go on: ends a pause, gives the approval that it waits for, or ends the watching of a wave."""
+    _ask(ctx, run, "promote")
+
+
+@app.command()
+def abort(ctx: typer.Context, *, run: RunId = "last") -> None:
+    """Call a rollout off: no more machines are begun, and those that are done stay or go back as its policy says."""
+    _ask(ctx, run, "abort")
+
+
+@app.command()
+def resume(
+    ctx: typer.Context, *, run: RunId = "last", host_key_check: HostKeys = KeyCheck.STRICT, as_json: Json = False
+) -> None:
+    """Go on with an update whose controller went away, or that was interrupted or stopped.
+
+    It goes on with the fleet as it is now. What was spent of a rollout's budget stays spent.
+    """
+    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+
+    raise typer.Exit(verbs.resume(ctx, run, verbs.How(check=host_key_check, as_json=as_json)))
+
+
+def _ask(ctx: typer.Context, run: str, word: str) -> None:
+    from getpass import getuser  # noqa: PLC0415 - only here
+    from socket import gethostname  # noqa: PLC0415 - only here
+
+    from clanpy.rollout.requests import NotRunningError, ask  # noqa: PLC0415 - rooms are imported when a command runs
+
+    journal = _journal(ctx)
+    state = journal.read(run)
+    if state.status != "running":
+        raise NotRunningError(
+            f"run {state.run} has {state.status}", hint=f"clanpy runs resume {state.run} goes on with it"
+        )
+    ask(journal.runs_folder / state.run, word, f"{getuser()}@{gethostname()}")
+    say(f"asked run {state.run} to {word}")
 
 
 def _journal(ctx: typer.Context) -> Journal:

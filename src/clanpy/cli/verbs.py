@@ -23,8 +23,10 @@ from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Op
 from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
 from clanpy.deployment.status import HostStatus, evaluated, status_exit_code, what_is_known
 from clanpy.deployment.status import status as ask_status
-from clanpy.errors import ClanpyError, ExitCode
+from clanpy.errors import ClanpyError, ExitCode, UsageError
+from clanpy.events import Outcome
 from clanpy.machines import select, select_one
+from clanpy.rollout.reading import policy_named
 from clanpy.ssh import HostKeyCheck
 from clanpy.ui.format import clean, counted, names, painted
 from clanpy.ui.table import table_lines
@@ -85,6 +87,8 @@ class How:
     confirm_within: float = CONFIRM_WITHIN
     activate_within: float = 900.0
     live: Live = field(default_factory=Live)
+    rollout: str | None = None
+    at_once: bool = False
     as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
@@ -111,10 +115,44 @@ def update(ctx: typer.Context, selection: Selection, how: How) -> int:
     if not how.dry_run and not how.yes:
         ask_first(f"Update {counted(len(hosts), 'machine')}: {names(hosts)}?", len(hosts))
 
+    policy = None if how.at_once else policy_named(site.fleet, how.rollout)
+
     async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
-        return await deploy(site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts)
+        return await deploy(
+            site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts, policy=policy
+        )
 
     return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
+
+
+def resume(ctx: typer.Context, run: str, how: How) -> int:
+    """`runs resume`."""
+    site = how.site(ctx)
+    state = site.journal.read(run)
+    if state.command != "update":
+        raise UsageError(f"run {state.run} was a {state.command}: only an update can be resumed")
+    policy = policy_named(site.fleet, state.rollout) if state.rollout is not None else None
+    done = {Outcome.CONFIRMED, Outcome.UNCHANGED}
+    if policy is not None:  # what was spent of its budget is spent: failed machines are not tried again
+        done |= {Outcome.FAILED, Outcome.ROLLED_BACK}
+    left = [name for name, host in state.hosts.items() if name in site.fleet.machines and host.outcome not in done]
+    if not left:
+        say(f"run {state.run} has nothing left to do")
+        return ExitCode.DONE
+
+    async def work(recorder: Recorder, sinks: Sequence[Sink], interrupts: Interrupts) -> RunResult:
+        return await deploy(
+            site.surroundings,
+            left,
+            how.options(),
+            recorder,
+            sinks=sinks,
+            interrupts=interrupts,
+            policy=policy,
+            before=state,
+        )
+
+    return follow_run(ctx, site, work, as_json=how.as_json, recorder=site.journal.reopen(state.run))
 
 
 def build(ctx: typer.Context, selection: Selection, how: How) -> int:

@@ -79,6 +79,13 @@ class UnforeseenError(ClanpyError):
     exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
+class DriftError(ClanpyError):
+    """The machine runs neither what it ran when the rollout began nor what it was to be given; nothing was changed."""
+
+    code: ClassVar[str] = "CP0532"
+    exit_code: ClassVar[ExitCode] = ExitCode.CONFLICT
+
+
 class QuarantinedError(ClanpyError):
     """The path failed on this host before, and is not activated there again unless that is asked for."""
 

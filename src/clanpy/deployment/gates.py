@@ -78,6 +78,11 @@ class Gates:
             raise unwrapped(errors) from errors
         return failed or await self._undecided()
 
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """What has become of each gate."""
+        return tuple(self._trials)
+
     def again(self) -> Gates:
         """The same gates, to be passed anew."""
         return replace(self)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clanpy.deployment.errors import BudgetSpentError, DetachedError, StoppedError, UnforeseenError
+from clanpy.deployment.turns import Turn
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.events import (
     Bus,
@@ -21,6 +22,7 @@ from clanpy.events import (
     Outcome,
     Progress,
     RunFinished,
+    RunResumed,
     RunStarted,
     Stage,
     StageFinished,
@@ -64,6 +66,8 @@ class HostRun:
     Attributes:
         previous: the system it had before.
         system: the system it has, as far as is known by now.
+        changed: what was made live on it: `system`, `home.<account>`, in order.
+        turn: its turn in a rollout; None: nobody has to wait.
         failures: how many hosts of the run have failed by now.
     """
 
@@ -74,6 +78,8 @@ class HostRun:
     previous: str | None = None
     system: str | None = None
     membership: Membership | None = None
+    turn: Turn | None = None
+    changed: list[str] = field(default_factory=list)
     failures: Callable[[], int] = lambda: 0
 
     def check_budget(self, most: int | None) -> None:
@@ -88,6 +94,11 @@ class HostRun:
                 f"{self.name} was not activated: {counted(failed, 'machine')} failed, and at most {most} may",
                 hint="look at those that failed first",
             )
+
+    def will_change(self) -> None:
+        """Something is to be done to the host, and it is known by now."""
+        if self.turn is not None:
+            self.turn.will_change()
 
     @contextmanager
     def committed(self) -> Iterator[None]:
@@ -148,6 +159,7 @@ class Run:
         sinks: further readers of its events.
         interrupts: where Ctrl-C is asked about.
         clock: seconds, for durations.
+        before: where the run stood when its controller went away; None: it begins.
     """
 
     command: str
@@ -156,29 +168,52 @@ class Run:
     interrupts: Interrupts
     sinks: Sequence[Sink] = ()
     clock: Callable[[], float] = time.monotonic
+    before: RunState | None = None
     bus: Bus = field(init=False)
     _events: list[dict[str, Any]] = field(default_factory=list, init=False)
-    _ends: list[tuple[Outcome, ExitCode | None]] = field(default_factory=list, init=False)
+    hosts: dict[str, HostRun] = field(default_factory=dict, init=False)
+    _ends: dict[str, tuple[Outcome, ExitCode | None]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        self.bus = Bus(self.recorder.run, (self.recorder, self._keep, *self.sinks))
+        self._events = [*self.recorder.events()] if self.before is not None else []
+        last = self._events[-1]["seq"] if self._events else 0
+        self.bus = Bus(self.recorder.run, (self.recorder, self._keep, *self.sinks), _seq=last)
+        if self.before is not None:
+            self._ends = {
+                name: (host.outcome, None) for name, host in self.before.hosts.items() if host.outcome is not None
+            }
 
     async def each(
-        self, hosts: Sequence[str], work: Callable[[HostRun], Awaitable[Verdict]], *, at_once: int = 1024
+        self,
+        hosts: Sequence[str],
+        work: Callable[[HostRun], Awaitable[Verdict]],
+        *,
+        at_once: int = 1024,
+        conduct: Callable[[Mapping[str, Turn]], Awaitable[None]] | None = None,
     ) -> RunResult:
         """Do the work for every host, so many at once; one host's failure is never another's.
+
+        `conduct` sees to it that hosts have their turns, where they have to wait for them.
 
         Raises:
             JournalError: the journal can't be written; nothing goes on without it.
         """
         began, slots = self.clock(), asyncio.Semaphore(at_once)
-        self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
+        turns = {} if conduct is None else {name: Turn(slots) for name in hosts}
+        if self.before is None:
+            self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
+        else:
+            self.bus.emit(RunResumed(hosts=tuple(hosts)))
         async with asyncio.TaskGroup() as group:
             for name in hosts:
-                host = HostRun(name, self.bus, self.clock, self.interrupts, failures=self._failures)
+                host = self.hosts[name] = HostRun(
+                    name, self.bus, self.clock, self.interrupts, turn=turns.get(name), failures=self._failures
+                )
                 group.create_task(self._host(host, work, slots), name=f"host {name}")
-        code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends)
-        outcomes = Counter(outcome.value for outcome, _ in self._ends)
+            if conduct is not None:
+                group.create_task(_conducted(conduct, turns), name="conductor")
+        code = ExitCode.INTERRUPTED if self.interrupts.stopping else exit_code(self._ends.values())
+        outcomes = Counter(outcome.value for outcome, _ in self._ends.values())
         self.bus.emit(RunFinished(exit_code=code, outcomes=dict(outcomes), seconds=self.clock() - began))
         return RunResult(state=fold(self._events, run=self.bus.run), exit_code=code)
 
@@ -190,24 +225,35 @@ class Run:
             self._finish(host, await self._verdict(host, work), self.clock() - began)
 
     def _failures(self) -> int:
-        return sum(outcome not in GOOD for outcome, _ in self._ends)
+        return sum(outcome not in GOOD for outcome, _ in self._ends.values())
 
     def _finish(self, host: HostRun, verdict: Verdict, seconds: float) -> None:
         error = verdict.error
-        self._ends.append((verdict.outcome, error.exit_code if error else None))
+        self._ends[host.name] = verdict.outcome, error.exit_code if error else None
         log = self.recorder.log_path(host.name)
-        self.bus.emit(
-            HostFinished(
-                host=host.name,
-                outcome=verdict.outcome,
-                seconds=seconds,
-                system=verdict.system or host.system,
-                previous=verdict.previous or host.previous,
-                wanted=verdict.wanted,
-                error=error.to_dict() if error else None,
-                log=str(log) if log.exists() else None,
-            )
+        end = HostFinished(
+            host=host.name,
+            outcome=verdict.outcome,
+            seconds=seconds,
+            system=verdict.system or host.system,
+            previous=verdict.previous or host.previous,
+            wanted=verdict.wanted,
+            error=error.to_dict() if error else None,
+            log=str(log) if log.exists() else None,
         )
+        host.system = end.system
+        self.bus.emit(end)
+        if host.turn is not None:
+            host.turn.finish(end)
+
+    def amend(self, host: str, outcome: Outcome) -> None:
+        """A host that was done is not any more what it was: it fell ill, or was taken back."""
+        if host in self._ends:
+            self._ends[host] = outcome, self._ends[host][1]
+
+    async def with_host(self, name: str, work: Callable[[HostRun], Awaitable[Verdict]]) -> Verdict:
+        """Do something more with a host that is done, and give how that ended."""
+        return await self._verdict(self.hosts[name], work)
 
     async def _verdict(self, host: HostRun, work: Callable[[HostRun], Awaitable[Verdict]]) -> Verdict:
         if self.interrupts.stopping:
@@ -229,6 +275,10 @@ class Run:
     def _keep(self, event: Event) -> None:
         if not isinstance(event.fact, (LogLine, Progress)):
             self._events.append(event.to_dict())
+
+
+async def _conducted(conduct: Callable[[Mapping[str, Turn]], Awaitable[None]], turns: Mapping[str, Turn]) -> None:
+    await conduct(turns)
 
 
 def _known(error: Exception) -> ClanpyError:

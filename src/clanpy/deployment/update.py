@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from clanpy.activation import Goal
 from clanpy.activation.lock import lock_held
-from clanpy.deployment.errors import QuarantinedError, WrongGoalError
+from clanpy.deployment.errors import DriftError, QuarantinedError, WrongGoalError
 from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
 from clanpy.deployment.run import Verdict
@@ -18,6 +18,8 @@ from clanpy.nix.release import Artifact, Release
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from clanpy.activation import HostFacts, Wanted
     from clanpy.deployment.activator import Activator
     from clanpy.deployment.delivery import Deliveries
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.releases import Releases
     from clanpy.deployment.run import HostRun
+    from clanpy.deployment.turns import Turn
     from clanpy.inventory.model import HostConfig
     from clanpy.rollout.limits import Limits
     from clanpy.ssh import Connection
@@ -55,6 +58,15 @@ class _Work:
 
     def __bool__(self) -> bool:
         return bool(self.slots) or self.secrets
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """What lies ready on a host: what is made live for each slot, and whether its secrets are delivered."""
+
+    release: Release
+    artifacts: Mapping[str, Artifact]
+    secrets: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +111,12 @@ class Updater:
                 await self.activator.mend(host, conn, config.machine, facts)
                 facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
-            return await self._change(host, conn, facts, release)
+            prepared = await self._prepare(host, conn, facts, release)
+            if isinstance(prepared, Verdict):
+                return prepared
+            if host.turn is None:
+                return await self._make_live(host, conn, prepared)
+        return await self._in_turn(host, host.turn, prepared)
 
     async def _facts(self, conn: Connection, config: HostConfig) -> HostFacts:
         live = self.options.live
@@ -164,11 +181,15 @@ class Updater:
         if not self.activator.surroundings.is_dead(holder):
             raise lock_held(facts.host, holder)
 
-    async def _change(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> Verdict:
+    async def _prepare(
+        self, host: HostRun, conn: Connection, facts: HostFacts, release: Release
+    ) -> Verdict | _Prepared:
+        """Bring everything to the host that is to be made live. A verdict when that is all there is to do."""
         config = self.releases.config(host.name)
         work = await self._work(config, facts, release)
         if not work:
             return Verdict(outcome=Outcome.UNCHANGED)
+        host.will_change()
         host.check_budget(self.options.max_failures)
         artifacts: dict[str, Artifact] = {}
         if work.slots:
@@ -179,14 +200,34 @@ class Updater:
             for artifact in artifacts.values():
                 await self.activator.preview(host, conn, config, artifact.out, artifact.installable.account)
             return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
+        return _Prepared(release, artifacts, secrets=work.secrets)
+
+    async def _in_turn(self, host: HostRun, turn: Turn, prepared: _Prepared) -> Verdict:
+        """Wait for the host's turn, without a connection; then see whether it is still as it was."""
+        await turn.wait()
+        config = self.releases.config(host.name)
+        async with self.reach.connected(host.name) as conn:
+            facts = await self._facts(conn, config)
+            if not await self._work(config, facts, prepared.release):
+                return Verdict(outcome=Outcome.CONFIRMED, system=prepared.release.system.out)
+            if facts.running not in {host.previous, prepared.release.system.out}:
+                raise DriftError(
+                    f"{host.name} runs {facts.running}, and ran {host.previous} when the rollout began",
+                    hint="somebody else was at work on it: look at it, and run the rollout again",
+                )
+            return await self._make_live(host, conn, prepared)
+
+    async def _make_live(self, host: HostRun, conn: Connection, prepared: _Prepared) -> Verdict:
+        config, release, artifacts = self.releases.config(host.name), prepared.release, prepared.artifacts
         changed = False
-        if work.secrets and SYSTEM not in artifacts:
+        if prepared.secrets and SYSTEM not in artifacts:
             changed = await self.activator.deliver(host, conn, config)
         for slot, artifact in artifacts.items():
             if changed and host.interrupts.stopping:
                 host.note(f"{slot} is left as it is: the run was interrupted", level="warning")
                 break
-            secrets = config if slot == SYSTEM and work.secrets else None
+            secrets = config if slot == SYSTEM and prepared.secrets else None
+            host.changed.append(slot)
             changed = await self._activate(host, conn, artifact, slot, release=release, secrets=secrets) or changed
         return Verdict(outcome=Outcome.CONFIRMED if changed else Outcome.UNCHANGED, system=release.system.out)
 

@@ -170,9 +170,10 @@ class Engine:
 
     async def _prepare_all(self) -> None:
         """In the order of the waves: what is needed first comes first. Goes ahead of the waves, never waits for them."""
-        hosts = iter([host for host in self.progress.waves.hosts if host not in self.progress.ended])
+        left = [host for host in self.progress.waves.hosts if host not in self.progress.ended]
+        hosts = iter(left)
         async with asyncio.TaskGroup() as tasks:
-            for n in range(self.prepare_at_once):
+            for n in range(min(self.prepare_at_once, len(left))):
                 tasks.create_task(self._prepare_some(hosts), name=f"prepare {n}")
 
     async def _prepare_some(self, hosts: Iterator[str]) -> None:

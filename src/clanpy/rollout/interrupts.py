@@ -42,6 +42,7 @@ class Interrupts:
 
     on_request: Callable[[int], None] = lambda _count: None
     count: int = field(default=0, init=False)
+    _listeners: list[Callable[[int], None]] = field(default_factory=list, init=False)
     _members: set[Membership] = field(default_factory=set, init=False)
 
     @property
@@ -53,6 +54,10 @@ class Interrupts:
     def detached(self) -> bool:
         """Whether hosts in the middle of their activation were let go."""
         return self.count > 1
+
+    def listen(self, listener: Callable[[int], None]) -> None:
+        """Tell somebody of requests, too, before hosts are told."""
+        self._listeners.append(listener)
 
     @contextmanager
     def member(self) -> Iterator[Membership]:
@@ -69,6 +74,8 @@ class Interrupts:
     def request(self) -> None:
         """Somebody pressed Ctrl-C."""
         self.count += 1
+        for listener in self._listeners:
+            listener(self.count)
         for member in tuple(self._members):
             if member.depth == 0 or self.detached:
                 member.task.cancel()

@@ -12,6 +12,7 @@ from clanpy.events import (
     LogLine,
     Outcome,
     Progress,
+    RunResumed,
     RunStarted,
     Stage,
     StageStarted,
@@ -62,6 +63,8 @@ class Board:
         match event.fact:
             case RunStarted(command=command, hosts=hosts):
                 self.command, self.total, self.began = command, len(hosts), now
+            case RunResumed(hosts=hosts):
+                self.total, self.began, self.outcomes = len(hosts), now, Counter()
             case StageStarted(host=str(host), stage=stage):
                 self._enter(host, stage, now)
             case Progress(host=str(host), done=done, total=total, unit=unit) if host in self.rows:

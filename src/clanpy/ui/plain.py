@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from clanpy.events import Event, Fact, HostFinished, LogLine, Note, RunStarted, StageFinished, StageStarted
 from clanpy.ui.board import Board
 from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, in_ascii, painted, said_of, words
+from clanpy.ui.rollout import rollout_line
 
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ class PlainRenderer:
                 text = said if level == "info" else f"{level}: {said}"
             case HostFinished():
                 text = self._verdict(fact)
-        return text
+        told = rollout_line(fact) if text is None else None
+        return text if told is None else painted(told.text, "red" if told.is_bad else "bold", colour=self.colour)
 
     def _verdict(self, fact: HostFinished) -> str:
         said = f"{MARKS[fact.outcome]} {words(fact.outcome)} after {duration(fact.seconds)}"

@@ -13,6 +13,7 @@ from rich.text import Text
 from clanpy.events import Event, HostFinished, LogLine, Note, RunStarted
 from clanpy.ui.board import Board, Row
 from clanpy.ui.format import MARKS, STYLES, clean, counted, duration, said_of, shortened, size, words
+from clanpy.ui.rollout import rollout_line
 
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ class TtyRenderer:
                 self._say(Text(f"  · {said}", "yellow" if level == "warning" else "dim"))
             case LogLine(line=line, stage=stage) if self.verbosity:
                 self._say(Text(f"    {fact.host or '':{self._width}}  {stage} | {clean(line)}", "dim"))
+            case _ if (told := rollout_line(fact)) is not None:
+                style = "red" if told.is_bad else "bold"
+                self._say(Text(f"  {'!' if told.is_bad else '▸'} {fact.host or '':{self._width}}  {told.text}", style))
 
     def tick(self) -> None:
         """Redraw the region, not more often than ten times a second."""
