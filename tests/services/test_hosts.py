@@ -28,7 +28,6 @@ from clanpy.modules.deferred import NixClass
 from clanpy.secrets import Secret
 from clanpy.services import built_in_names, find_service
 from clanpy.services.exports import Address, Network
-from clanpy.services.generator import path_on_host
 from clanpy.vars import How, Session, Wanted, generate
 from deploy.rehearsal import Rehearsal
 from services.everything import inventory
@@ -76,7 +75,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(lab_pool: LabPool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Both hosts, deployed once, with all values generated and the secrets where the hosts expect them."""
+    """Both hosts, deployed once, with all values generated, and brought to them by the deployment."""
     lent = LentLab(lab_pool)
     folder = tmp_path_factory.mktemp("everything")
     vault = Vault.make(folder, "alice")
@@ -98,8 +97,6 @@ async def _deployed(lent: LentLab, vault: Vault, folder: Path, nixos: LabHost, d
         vault.machine(host.name)
     session = await _generated(vault, rehearsal.folder)
     fleet = load(rehearsal.folder)
-    for host in (nixos, darwin):
-        _place_secrets(lent, session, resolve(fleet, host.name), host)
     result = await rehearsal.update(options=Options(confirm_within=30))
     assert [host.outcome for host in result.state.hosts.values()] == [Outcome.CONFIRMED] * 2, [
         host.error for host in result.state.hosts.values()
@@ -118,18 +115,6 @@ async def _generated(vault: Vault, folder: Path) -> Session:
     answers = Scripted(lambda question: f'the answer to "{str(question).split()[-1]}" $x')
     await generate(session, Wanted(machines=session.context.select(())), How(prompter=answers))
     return session.fresh()
-
-
-def _place_secrets(lent: LentLab, session: Session, config: HostConfig, host: LabHost) -> None:
-    """Put the secrets where the host is told that they are."""
-    for generator in config.generators:
-        for name, declared in generator.outputs().items():
-            if declared.secret and declared.deploy:
-                path = path_on_host(generator.name, name, declared)
-                value = get(session, host.name, f"{generator.name}/{name}").reveal().hex()
-                script = 'umask 077; mkdir -p "${1%/*}"; printf %b "$(echo "$2" | sed "s/../\\\\\\\\x&/g")" > "$1"'
-                done = lent.run_in(host, ["bash", "-c", script, "place", path, value])
-                assert done.returncode == 0, done.stderr
 
 
 Where = tuple[str, ...] | str
@@ -163,6 +148,7 @@ KEY = "/run/secrets/vars"
 TABLE = [
     *(Seen("users/default", c, "/etc/passwd", "\nalice:") for c in BOTH),
     *(Seen("users/default", c, "/etc/nix/mini.conf", "trusted-users = alice") for c in BOTH),
+    Seen("users/default", "nixos", "/run/secrets-for-users/vars/user-password-alice/user-password-hash", "$"),
     Seen("users/default", "nixos", "/etc/group", "\nvideo:x:"),
     Seen("users/default", "nixos", "/run/current-system/accounts", "user\talice\t"),
     Seen("sshd/server", "nixos", "/etc/ssh/sshd_config.d/10-mini.conf", "HostCertificate /etc/ssh/ssh_host_ed25519_key-cert.pub"),

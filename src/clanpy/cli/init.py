@@ -52,7 +52,9 @@ def init(
         print_json({"schema": "clanpy.init/1", "fleet": str(folder.absolute()), "files": names})
         return
     print_lines(str(file) for file in files)
-    say(f"\nnext: cd {folder} && clanpy check && clanpy lab up && clanpy machines update --lab")
+    say(
+        f"\nnext: cd {folder} && clanpy check && clanpy vars keygen && clanpy vars generate && clanpy lab up && clanpy machines update --lab"
+    )
 
 
 def _adopt(clan: Path, folder: Path | None, *, as_json: bool) -> None:
