@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clanpy.deploy import RunResult, upload
+from clanpy.deployment.live import Live
 from clanpy.deployment.options import Options
 from clanpy.events import Outcome, Stage
 from clanpy.generators.fleet import read_fleet
@@ -194,6 +195,19 @@ async def test_secrets_that_are_not_declared_any_more_are_taken_away(deliver: Ca
     fleet.on.inventory()
     assert (await fleet.upload()).state.hosts[host.name].outcome == Outcome.CONFIRMED
     assert fleet.run(host, "ls /run/secrets/vars/ 2>/dev/null") == ""
+
+
+async def test_after_a_reboot_they_are_there_before_it_is_confirmed(deliver: Callable[..., Delivering]) -> None:
+    fleet = deliver(nixos=1)
+    (host,) = fleet.on.hosts
+    await fleet.generate()
+
+    done = await fleet.on.update(options=Options(confirm_within=30, live=Live(reboot=True)))
+
+    assert done.exit_code == 0, fleet.on.log(host)
+    assert fleet.on.stages(host).count(Stage.SECRETS) == 2
+    assert fleet.read(host, "/run/secrets/vars/token/token") == fleet.value(host)
+    assert (await fleet.on.update()).state.hosts[host.name].outcome == Outcome.UNCHANGED
 
 
 # What sops-nix does when a system is activated, with the program that it is built on.

@@ -75,6 +75,7 @@ class Guarded:
         conn: the connection the activation is begun over.
         gates: what has to be passed before it is confirmed.
         reboot_within: seconds in which the host must be back, where it is rebooted.
+        after_boot: what a host gets anew then, before it is confirmed.
     """
 
     host: HostRun
@@ -83,6 +84,7 @@ class Guarded:
     activation: Activation
     gates: Gates | None = None
     reboot_within: float = 600.0
+    after_boot: Callable[[Connection], Awaitable[None]] | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _cursor: int = field(default=0, init=False)
     _heard: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES), init=False)
@@ -195,6 +197,9 @@ class Guarded:
         if found.phase is not Phase.AWAITING:
             return None
         self.gates = self.gates.again() if self.gates else None
+        if self.after_boot is not None:
+            await self.after_boot(conn)
+            self.after_boot = None
         ended = await self._say(conn)
         return ended if ended.outcome is not None else None
 

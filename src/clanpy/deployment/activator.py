@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clanpy.activation import Activation, GuardError, GuardOutcome, LockHeldError, lock, preview
@@ -152,7 +153,13 @@ class Activator:
             activation=activation,
             gates=gates,
             reboot_within=self.options.live.reboot_within,
+            after_boot=partial(self._after_boot, host, config) if config is not None else None,
         )
+
+    async def _after_boot(self, host: HostRun, config: HostConfig, conn: Connection) -> None:
+        """What was in the memory of a host is gone when it has booted: it gets its secrets again before it is confirmed."""
+        if not await self.deliveries.is_current(config, await facts_of(conn, config.machine)):
+            await self.deliveries.put(host, conn, config, apply=True)
 
     async def mend(self, host: HostRun, conn: Connection, machine: Machine, facts: HostFacts) -> None:
         """Bring activations to an end that an earlier run left in the middle: their guard was killed, or the host rebooted."""
