@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+
+
+_WORDS = (("str", "string"), ("Any", "anything"), ("bool", "true or false"), ("int", "integer"), (" | None", ""))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +34,22 @@ class Setting:
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
-    """Every setting of a model, those of inner models by their dotted paths."""
+    """Every setting of a model; those of inner models by their dotted paths, `<name>` for a free name and `<n>` for a number."""
     for name, info in model.model_fields.items():
         inner = info.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from settings_of(inner, f"{prefix}{name}.")
             continue
-        default = None if info.is_required() else _default(info.get_default(call_default_factory=True))
-        yield Setting(path=prefix + name, type=type_text(inner), default=default, description=info.description or "")
+        entry = next((part for part in get_args(inner) if isinstance(part, type) and issubclass(part, BaseModel)), None)
+        is_table = get_origin(inner) is dict
+        yield Setting(
+            path=prefix + name,
+            type=type_text(inner) if entry is None else "table of tables" if is_table else "list of tables",
+            default=None if info.is_required() else _default(info.get_default(call_default_factory=True)),
+            description=info.description or "",
+        )
+        if entry is not None:
+            yield from settings_of(entry, f"{prefix}{name}.{'<name>.' if is_table else '<n>.'}")
 
 
 def type_text(annotation: Any) -> str:
@@ -50,10 +61,11 @@ def type_text(annotation: Any) -> str:
     literal = re.search(r"Literal\[(.*?)\]", found)
     if literal:
         return literal[1].replace("'", '"').replace(", ", " | ")
-    for ours, toml in (("str", "string"), ("bool", "true or false"), ("int", "integer"), (" | None", "")):
+    found = re.sub(r"\b(list\[\w+\]) \| (dict\[.*\])", r"\1, or \2", found)
+    for ours, toml in _WORDS:
         found = re.sub(rf"\b{ours}\b" if ours.isalpha() else re.escape(ours), toml, found)
-    found = re.sub(r"list\[(.*)\]", r"list of \1s", found)
-    return re.sub(r"dict\[string, (.*)\]", r"table of \1s", found)
+    found = re.sub(r"list\[(\w+)\]", r"list of \1s", found)
+    return re.sub(r"dict\[string, (\w+)\]", r"table of \1s", found).replace("anythings", "anything")
 
 
 def _default(value: Any) -> str:
