@@ -86,20 +86,23 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class And:
+class _Several:
+    operands: tuple[Selection, ...]
+
+
+class And(_Several):
     """The machines that are in all of these, of which there are two or more."""
 
-    operands: tuple[Selection, ...]
+    __slots__ = ()
 
     def __str__(self) -> str:
         return " and ".join(_inside(operand, And, Or) for operand in self.operands)
 
 
-@dataclass(frozen=True, slots=True)
-class Or:
+class Or(_Several):
     """The machines that are in any of these, of which there are two or more."""
 
-    operands: tuple[Selection, ...]
+    __slots__ = ()
 
     def __str__(self) -> str:
         return " or ".join(_inside(operand, Or) for operand in self.operands)
