@@ -349,14 +349,19 @@ def fault(kind: str, argument: str | None = None) -> Act:
     return lambda trouble: trouble.fault(kind, argument)
 
 
-def unplugged_and_plugged(trouble: Trouble) -> None:
-    trouble.on_file("/tmp/begun")
-    trouble.fault("linkdown")
-    trouble.go_on()
-    old = trouble.run_in("readlink", "-e", "/nix/var/nix/profiles/system").stdout
-    trouble.until(lambda: trouble.run_in("readlink", "-e", "/run/current-system").stdout != old)
-    trouble.until(lambda: trouble.run_in("readlink", "-e", "/run/current-system").stdout == old)
-    trouble.fault("linkup")
+def until_it_went_back(kind: str, remedy: str) -> Act:
+    """A fault in the activation that lasts until the machine has gone back."""
+
+    def act(trouble: Trouble) -> None:
+        trouble.on_file("/tmp/begun")
+        trouble.fault(kind)
+        trouble.go_on()
+        old = trouble.run_in("readlink", "-e", "/nix/var/nix/profiles/system").stdout
+        trouble.until(lambda: trouble.run_in("readlink", "-e", "/run/current-system").stdout != old)
+        trouble.until(lambda: trouble.run_in("readlink", "-e", "/run/current-system").stdout == old)
+        trouble.fault(remedy)
+
+    return act
 
 
 GATE = '[gates.holds]\ntype = "command"\ncommand = "{command}"\ntimeout = 20\n'
@@ -435,16 +440,17 @@ CASES: tuple[Case, ...] = (
         fault="the cable is pulled",
         at="activation",
         new=HOLD,
-        act=unplugged_and_plugged,
+        act=until_it_went_back("linkdown", "linkup"),
         confirm=2,
         expect=ROLLED_BACK,
-        remark="and plugged in again",
+        remark="until the machine has gone back",
     ),
     Case(
         fault="sshd refuses connections",
         at="activation",
         new=HOLD,
-        act=in_activation("reject"),
+        act=until_it_went_back("reject", "unblock"),
+        confirm=2,
         expect=ROLLED_BACK,
         remark="until the machine has gone back",
     ),

@@ -20,6 +20,7 @@ from clanpy.activation.model import (
 )
 from clanpy.activation.scripts import SHELL, assemble, assignments, printer, records
 from clanpy.activation.wire import Said, check_run, hundredths, number, read
+from clanpy.ssh import RemoteCommandError
 
 
 if TYPE_CHECKING:
@@ -104,23 +105,66 @@ async def follow(
         UnknownRunError: the host knows nothing of it.
     """
     script = _attach(id_, "follow", cursor=cursor)
-    phase = FollowedPhase(Phase.STARTING)
+    async with (
+        aclosing(conn.follow(script, elevate=elevate)) as lines,
+        aclosing(_events(lines, conn.host, id_, cursor)) as events,
+    ):
+        async for event in events:
+            yield event
+
+
+async def launch(
+    conn: Host, activation: Activation, *, held: HeldLock | None = None, elevate: bool = True
+) -> AsyncGenerator[FollowedLine | FollowedPhase, None]:
+    """`start` and `follow` in one round trip. The first thing comes when the guard has begun: `starting`.
+
+    Raises:
+        GuardError: it did not begin; nothing was changed.
+    """
+    id_ = activation.id
+    texts = _texts(_spec(activation, held), _public(activation))
+    script = texts + assemble("start", "attach", variables={"mode": "go", **_asked(id_, "follow")})
     async with aclosing(conn.follow(script, elevate=elevate)) as lines:
-        async for line in lines:
-            name, _, value = line.partition("=")
-            match name:
-                case "@phase":
-                    phase = FollowedPhase(_phase(value))
-                    if phase.phase not in {Phase.AWAITING, Phase.REBOOTING}:
-                        yield phase
-                case "@stopped":
-                    yield FollowedPhase(phase.phase, ended=value == "ended", lost=value == "lost")
-                    return
-                case "@unknown":
-                    raise _unknown(conn.host, id_)
-                case _ if line.startswith("|"):
-                    cursor += 1
-                    yield FollowedLine(line[1:], cursor)
+        _check_launched(conn.host, id_, await _beginning(lines))
+        yield FollowedPhase(Phase.STARTING)
+        async with aclosing(_events(lines, conn.host, id_, 0)) as events:
+            async for event in events:
+                yield event
+
+
+async def _beginning(lines: AsyncGenerator[str, None]) -> Said:
+    """What is said until a guard has begun, or why there is none."""
+    said: list[str] = []
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            async for line in lines:
+                said.append(line)
+                if line.startswith(("@started=", "@refused=")):
+                    break
+    except RemoteCommandError as error:
+        said += [f"|{line}" for line in error.details]
+    return read(said)
+
+
+async def _events(
+    lines: AsyncGenerator[str, None], host: str, id_: str, cursor: int
+) -> AsyncGenerator[FollowedLine | FollowedPhase, None]:
+    phase = FollowedPhase(Phase.STARTING)
+    async for line in lines:
+        name, _, value = line.partition("=")
+        match name:
+            case "@phase":
+                phase = FollowedPhase(_phase(value))
+                if phase.phase not in {Phase.AWAITING, Phase.REBOOTING}:
+                    yield phase
+            case "@stopped":
+                yield FollowedPhase(phase.phase, ended=value == "ended", lost=value == "lost")
+                return
+            case "@unknown":
+                raise _unknown(host, id_)
+            case _ if line.startswith("|"):
+                cursor += 1
+                yield FollowedLine(line[1:], cursor)
 
 
 async def confirm(fresh: Host, id_: str, *, wait: float = 120.0, elevate: bool = True) -> ActivationResult:
@@ -239,10 +283,13 @@ def _public(activation: Activation) -> str:
 
 
 async def _launch(conn: Host, mode: str, id_: str, *, spec: str, public: str, elevate: bool) -> Said:
-    texts = printer("spec_text", spec) + printer("public_text", public) + printer("guard_text", guard_text())
-    script = texts + assemble("start", variables={"mode": mode, "id": id_})
+    script = _texts(spec, public) + assemble("start", variables={"mode": mode, "id": id_})
     done = await conn.run(SHELL, input=script.encode(), timeout=START_SECONDS, elevate=elevate)
     return read([*done.stdout.splitlines(), *(f"|{line}" for line in done.stderr.splitlines())])
+
+
+def _texts(spec: str, public: str) -> str:
+    return printer("spec_text", spec) + printer("public_text", public) + printer("guard_text", guard_text())
 
 
 def _check_launched(host: str, id_: str, said: Said) -> None:
@@ -258,18 +305,22 @@ def _check_launched(host: str, id_: str, said: Said) -> None:
 def _attach(
     id_: str, act: str, *, cursor: int = 0, answer: str = "", reason: str = "", wait: float = 0, tail: int = TAIL_LINES
 ) -> str:
-    return assemble(
-        "attach",
-        variables={
-            "id": check_run(id_),
-            "act": act,
-            "cursor": cursor,
-            "answer": answer,
-            "reason": reason,
-            "wait_for": hundredths(wait),
-            "tail_lines": tail,
-        },
-    )
+    asked = _asked(id_, act, cursor=cursor, answer=answer, reason=reason, wait=wait, tail=tail)
+    return assemble("attach", variables=asked)
+
+
+def _asked(
+    id_: str, act: str, *, cursor: int = 0, answer: str = "", reason: str = "", wait: float = 0, tail: int = TAIL_LINES
+) -> dict[str, Value]:
+    return {
+        "id": check_run(id_),
+        "act": act,
+        "cursor": cursor,
+        "answer": answer,
+        "reason": reason,
+        "wait_for": hundredths(wait),
+        "tail_lines": tail,
+    }
 
 
 async def _answer(conn: Host, id_: str, script: str, wait: float, *, elevate: bool) -> ActivationResult:
@@ -300,6 +351,7 @@ def _result(host: str, id_: str, said: Said) -> ActivationResult:
         previous=fields.get("previous") or None,
         alive=fields.get("alive") == "1",
         boot=fields.get("now", ""),
+        began_in=fields.get("boot", ""),
         log_tail=said.lines,
     )
 

@@ -190,6 +190,7 @@ class ActivationResult:
         running: what runs now.
         previous: what ran before.
         boot: the boot that the host is in now.
+        began_in: the boot in which its guard came to the phase it is in.
         log_tail: the last lines of its log.
     """
 
@@ -205,6 +206,12 @@ class ActivationResult:
     alive: bool
     log_tail: tuple[str, ...]
     boot: str = ""
+    began_in: str = ""
+
+    @property
+    def has_booted(self) -> bool:
+        """Whether the host has been booted since its guard came to the phase it is in."""
+        return self.boot != self.began_in
 
     @property
     def status(self) -> SwitchStatus | None:

@@ -24,11 +24,11 @@ from clanpy.activation import (
     condemn,
     confirm,
     follow,
+    launch,
     prolong,
     recover,
     result,
     revert,
-    start,
 )
 from clanpy.deployment.errors import (
     ActivationFailedError,
@@ -90,6 +90,7 @@ class Guarded:
     _heard: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES), init=False)
     _is_going_back: bool = field(default=False, init=False)
     _recoveries: int = field(default=0, init=False)
+    _has_begun: bool = field(default=False, init=False)
     _refused: str | None = field(default=None, init=False)
     _address: str = field(default="", init=False)
     _unguarded: int = field(default=0, init=False)
@@ -147,9 +148,7 @@ class Guarded:
 
     async def _run(self, held: HeldLock | None) -> ActivationResult:
         with self.host.stage(Stage.ACTIVATE):
-            if held is not None:
-                await start(self.conn, self.activation, held=held)
-            last = await self._watch()
+            last = await self._watch(held)
             if not _waits(last) and last.phase is not Phase.REBOOTING:
                 return self._judged(await self._result())
         if _waits(last):
@@ -171,14 +170,15 @@ class Guarded:
         """How it ends where the host is rebooted now. Where it is not, it has ended already."""
         if not self._is_rebooting(ended):
             return ended
-        before, deadline = ended.boot, asyncio.get_running_loop().time() + self.reboot_within
+        deadline = asyncio.get_running_loop().time() + self.reboot_within
         while True:
             with suppress(SshError, GuardError):
                 async with self.reach.connected(self.host.name) as conn:
                     ended = await self._ask(conn)
                     if ended.outcome is not None:
                         return ended
-                    if ended.boot != before and (done := await self._booted(conn, ended)) is not None:
+                    is_up = ended.phase is Phase.AWAITING or ended.has_booted
+                    if is_up and (done := await self._booted(conn, ended)) is not None:
                         return done
             if asyncio.get_running_loop().time() > deadline:
                 raise NotBackError(
@@ -211,18 +211,29 @@ class Guarded:
                     await condemn(conn, self.activation.id)
         return ended
 
-    async def _watch(self) -> FollowedPhase:
-        """Follow the guard until it waits for us or is at its end, over as many connections as it takes."""
+    async def _watch(self, held: HeldLock | None = None) -> FollowedPhase:
+        """Follow the guard until it waits for us or is at its end, over as many connections as it takes.
+
+        With a lock it is started for that.
+        """
+        self._has_begun = held is None
         try:
-            return await self._follow(self.conn)
+            return await self._follow(self.conn, held)
         except SshError as error:
+            if not self._has_begun:
+                raise
             self.host.note(f"looking for the host again: {error.message}", level="warning", stage=Stage.ACTIVATE)
         return await self._over_fresh(self._follow, self.activation.activate_within)
 
-    async def _follow(self, conn: Connection) -> FollowedPhase:
+    async def _follow(self, conn: Connection, held: HeldLock | None = None) -> FollowedPhase:
         last = FollowedPhase(Phase.STARTING)
-        async with aclosing(follow(conn, self.activation.id, cursor=self._cursor)) as said:
+        if held is None:
+            events = follow(conn, self.activation.id, cursor=self._cursor)
+        else:
+            events = launch(conn, self.activation, held=held)
+        async with aclosing(events) as said:
             async for item in said:
+                self._has_begun = True
                 if isinstance(item, FollowedLine):
                     self._hear(item)
                     continue
