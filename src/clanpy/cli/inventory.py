@@ -162,10 +162,10 @@ def _fleet_view(fleet: Fleet) -> Iterator[Any]:
         add_row(users, user.name, user.full_name, " ".join(user.aliases), " ".join(user.imports))
     yield users
     yield ""
-    tags = new_table("tag", "machines", "imports")
+    tags = new_table("tag", "machines", "selected by", "imports")
     for tag, members in fleet.tags.items():
         record = fleet.tag_records.get(tag)
-        add_row(tags, tag, " ".join(members), " ".join(record.imports) if record else "")
+        add_row(tags, tag, " ".join(members), record.select if record else "", " ".join(record.imports) if record else "")
     yield tags
     yield ""
     instances = new_table("instance", "service", "role", "machines")

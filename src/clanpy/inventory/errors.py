@@ -135,6 +135,6 @@ class HistoryError(InventoryError):
 
 
 class TagSelectionError(InventoryError):
-    """The selection of a computed tag can't be read."""
+    """The selection of a computed tag can't be read. As a warning: no machine is in it."""
 
     code = "CP0128"
