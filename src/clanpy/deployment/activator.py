@@ -29,9 +29,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activator:
-    """Makes paths live on hosts. `purpose` is what other controllers are told about it."""
+    """Makes paths live on hosts. `purpose` is what other controllers are told about it.
+
+    `attempt` tells what is activated on a host from what the same run activated there before: a guard's name is its own.
+    """
 
     run: str
+    attempt: str = ""
     purpose: str
     surroundings: Surroundings
     options: Options
@@ -118,7 +122,7 @@ class Activator:
         live, is_system = self.options.live, account is None
         is_nixos = is_system and machine.class_ == "nixos"
         return Activation(
-            run=self.run,
+            run=self.run + self.attempt,
             class_=machine.class_ if is_system else "home",
             new=new,
             owner=self.surroundings.lock_owner(self.run, self.purpose),
