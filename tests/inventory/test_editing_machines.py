@@ -17,7 +17,12 @@ from clanpy.cli.program import run
 from clanpy.errors import NothingMatchedError
 from clanpy.inventory import check, load
 from clanpy.inventory.editing import Editor, NewMachine, Plan, create, delete, rename
-from clanpy.inventory.editing.errors import BrokenEditError, DefinedElsewhereError, NameTakenError
+from clanpy.inventory.editing.errors import (
+    BrokenEditError,
+    DefinedElsewhereError,
+    NameTakenError,
+    NotEditableError,
+)
 from clanpy.inventory.editing.references import deleted, renamed
 from clanpy.inventory.errors import BadNameError
 from support.fleets import META, write
@@ -345,6 +350,61 @@ def test_a_selection_says_the_same_of_the_other_machines(selection: str, left: s
         assert found["select"] == selection
     else:
         assert found == {"description": "x", **({"select": left} if left else {})}
+
+
+ROLLOUTS = """
+[secrets.legacy.old]
+file = "old.yaml"
+machines = ["web", "web2"]
+
+[machines.web2.deploy]
+after = ["web", "tag:web and not web", "web-1"]
+
+[rollout.default]
+canary = { hosts = 1, select = "web or web-1" }
+domains = ["web", "web2 or web"]
+
+[[rollout.default.waves]]
+upto = 1
+
+[[rollout.default.waves]]
+select = "web2 or web" # the second
+
+[rollout.other]
+waves = [1, { select = 'web-1 or web' }]
+"""
+
+
+def test_selections_and_lists_of_other_parts_follow_a_machine(fleet: Path) -> None:
+    raw = (INVENTORY.replace("[machines.web2]\nclass", "[machines.web2]\nclass") + ROLLOUTS).encode()
+    other = tomllib.loads(renamed(raw, (), "web", "shop").decode())
+    assert other["secrets"]["legacy"]["old"]["machines"] == ["shop", "web2"]
+    assert other["machines"]["web2"]["deploy"]["after"] == ["shop", "tag:web and not shop", "web-1"]
+    assert other["rollout"]["default"]["canary"]["select"] == "shop or web-1"
+    assert other["rollout"]["default"]["domains"] == ["shop", "web2 or shop"]
+    assert other["rollout"]["default"]["waves"] == [{"upto": 1}, {"select": "web2 or shop"}]
+    assert other["rollout"]["other"]["waves"] == [1, {"select": "web-1 or shop"}]
+
+    after = tomllib.loads(deleted(raw, (), "web").decode())
+    assert after["secrets"]["legacy"]["old"]["machines"] == ["web2"]
+    assert after["machines"]["web2"]["deploy"]["after"] == ["tag:web", "web-1"]
+    assert after["rollout"]["default"]["canary"] == {"hosts": 1, "select": "web-1"}
+    assert after["rollout"]["default"]["domains"] == ["web2"]
+    assert after["rollout"]["default"]["waves"] == [{"upto": 1}, {"select": "web2"}]
+    assert b"# the second" in deleted(raw, (), "web")
+
+
+def test_a_machines_own_file_follows_another_machine(fleet: Path) -> None:
+    raw = b'deploy.after = ["web", "web-1"]\n'
+    assert renamed(raw, ("machines", "web2"), "web", "shop") == b'deploy.after = ["shop", "web-1"]\n'
+    assert deleted(raw, ("machines", "web2"), "web") == b'deploy.after = ["web-1"]\n'
+
+
+def test_a_wave_of_one_machine_stops_its_deletion(fleet: Path) -> None:
+    write(fleet, {"inventory.toml": INVENTORY + '\n[rollout.default.canary]\nselect = "web"\n'})
+    with pytest.raises(NotEditableError, match=r"'rollout\.default\.canary\.select' selects only 'web'") as caught:
+        done(fleet, lambda: delete(fleet, "web"))
+    assert str(caught.value.place) == "inventory.toml:40"
 
 
 NEEDY = """

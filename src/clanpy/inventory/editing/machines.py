@@ -143,7 +143,11 @@ def _edited(root: Path, sources: list[TomlSource], change: Callable[[bytes, tupl
     seen: set[PurePosixPath] = set()
     for source in sources:
         raw = read_file(root, source.name)
-        after = change(raw, source.source.prefix)
+        try:
+            after = change(raw, source.source.prefix)
+        except NotEditableError as error:
+            line = None if error.place is None else error.place.line
+            raise NotEditableError(error.message, place=Place(source.name, line), hint=error.hint) from None
         real = real_path(root, source.name)
         if after != raw and real not in seen:
             seen.add(real)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
 from tree_sitter import Node
 
+from clanpy.errors import Place
+from clanpy.inventory.editing.errors import NotEditableError
 from clanpy.inventory.editing.spelling import is_entry
 from clanpy.inventory.editing.splice import (
     Splice,
     applied,
     data_of,
     rendered,
-    with_value,
     without,
     without_element,
     written_key,
@@ -52,8 +53,10 @@ def references(data: Any, prefix: Path_, name: str) -> Iterator[Reference]:
     """Everything in a file that names a machine. `prefix` is where the file's data stands in the fleet."""
     root = [Spot(data, ())]
     if prefix:
+        own = root if prefix[:1] == ("machines",) else []
         if prefix == ("machines", name):
-            yield from _text(root, name)
+            yield from _text(own, name)
+        yield from _selections(_elements(_at(own, "deploy", "after")), name)
         return
     machines = _at(root, "machines")
     yield from (Reference(Kind.KEY, (*spot.path, name)) for spot in machines if name in _table(spot))
@@ -61,12 +64,24 @@ def references(data: Any, prefix: Path_, name: str) -> Iterator[Reference]:
     for tag in _each(_at(root, "tags")):
         yield from _items(tag, name)
         yield from _members(_at([tag], "machines"), name)
-        yield from _selections(_at([tag], "select"), name)
+    for owner in (*_each(_at(root, "vars", "generators")), *_each(_at(root, "secrets", "legacy"))):
+        yield from _members(_at([owner], "machines"), name)
     for instance in _each(_at(root, "instances")):
         for role in _each(_at([instance], "roles")):
             yield from _members(_at([role], "machines"), name)
-    for generator in _each(_at(_at(root, "vars"), "generators")):
-        yield from _members(_at([generator], "machines"), name)
+    yield from _selections(_selecting(root), name)
+
+
+def _selecting(root: list[Spot]) -> Iterator[Spot]:
+    """Every selection that a file has."""
+    for tag in _each(_at(root, "tags")):
+        yield from _at([tag], "select")
+    for machine in _each(_at(root, "machines")):
+        yield from _elements(_at([machine], "deploy", "after"))
+    for rollout in _each(_at(root, "rollout")):
+        yield from _at([rollout], "canary", "select")
+        yield from _elements(_at([rollout], "domains"))
+        yield from _at([*_elements(_at([rollout], "waves"))], "select")
 
 
 def _seen(spot: Spot) -> Iterator[Spot]:
@@ -85,8 +100,18 @@ def _table(spot: Spot) -> dict[str, Any]:
     return spot.value if isinstance(spot.value, dict) else {}
 
 
-def _at(spots: list[Spot], key: str) -> list[Spot]:
-    return [seen for spot in spots if key in _table(spot) for seen in _seen(Spot(spot.value[key], (*spot.path, key)))]
+def _at(spots: list[Spot], *keys: str) -> list[Spot]:
+    for key in keys:
+        spots = [
+            seen for spot in spots if key in _table(spot) for seen in _seen(Spot(spot.value[key], (*spot.path, key)))
+        ]
+    return spots
+
+
+def _elements(spots: list[Spot]) -> Iterator[Spot]:
+    for spot in spots:
+        if isinstance(spot.value, list):
+            yield from (Spot(value, (*spot.path, str(n))) for n, value in enumerate(spot.value))
 
 
 def _each(spots: list[Spot]) -> Iterator[Spot]:
@@ -112,7 +137,7 @@ def _text(spots: list[Spot], name: str) -> Iterator[Reference]:
     yield from (Reference(Kind.TEXT, spot.path) for spot in _at(spots, "name") if spot.value == name)
 
 
-def _selections(spots: list[Spot], name: str) -> Iterator[Reference]:
+def _selections(spots: Iterable[Spot], name: str) -> Iterator[Reference]:
     for spot in spots:
         if isinstance(spot.value, str) and _terms(spot.value, name):
             yield Reference(Kind.SELECTION, spot.path)
@@ -194,7 +219,12 @@ def _named(parsed: TomlFile, path: Path_, name: str) -> list[Node]:
 def deleted(raw: bytes, prefix: Path_, name: str) -> bytes:
     """A file that does not name a machine any more. What is about other machines stays as it is."""
     while (reference := next(references(data_of(raw), prefix, name), None)) is not None:
-        raw = _deleted(raw, prefix, reference, name)
+        after = _deleted(raw, prefix, reference, name)
+        if after == raw:
+            raise NotEditableError(
+                f"'{'.'.join(reference.path)}' can't be changed as it is laid out", hint="do it by hand"
+            )
+        raw = after
     return raw
 
 
@@ -206,13 +236,30 @@ def _deleted(raw: bytes, prefix: Path_, reference: Reference, name: str) -> byte
         assert array is not None, "a list that is in the data is in the text"
         return applied(raw, [without_element(raw, array, _named(parsed, path, name)[0])])
     if reference.kind is Kind.SELECTION:
-        left = _without_name(parse(_value_at(data_of(raw), path)), name)
-        if isinstance(left, Selection):
-            return with_value(raw, path, str(left))
-        if left:
-            return with_value(raw, path, "*")
+        return _deselected(raw, path, name)
     return without(
         raw, path, is_entry=lambda above: is_entry((*prefix, *(part for part in above if part not in KNOWN)))
+    )
+
+
+def _deselected(raw: bytes, path: Path_, name: str) -> bytes:
+    """A selection without a machine. One that selected nothing else goes, where nothing else hangs on it."""
+    parsed = TomlFile(raw)
+    node = parsed.value(path)
+    assert node is not None, "a selection that is in the data is in the text"
+    left = _without_name(parse(_value_at(data_of(raw), path)), name)
+    if left is not False:
+        text = "*" if left is True else str(left)
+        return applied(raw, [Splice(node.start_byte, node.end_byte, rendered(text).encode())])
+    if path[0] == "tags":
+        return without(raw, path, is_entry=is_entry)
+    array = parsed.value(path[:-1]) if path[-1].isdecimal() else None
+    if array is not None:
+        return applied(raw, [without_element(raw, array, node)])
+    raise NotEditableError(
+        f"'{'.'.join(path)}' selects only '{name}'",
+        place=Place("", parsed.line_of(node.start_byte)),
+        hint="let it select something else first, or take it out",
     )
 
 

@@ -161,6 +161,14 @@ class TomlFile:
             if len(found.pieces) == 1 and found.pieces[0].is_whole:
                 pair = found.pieces[0].what
                 return _inside(pair.value, path[length:]) if isinstance(pair, Pair) else None
+        return self._in_element(path)
+
+    def _in_element(self, path: Path_) -> Node | None:
+        """A value in an array of tables: `waves.0.select`, where the file says `[[waves]]`."""
+        for depth in range(1, len(path)):
+            elements = [section for section in self.sections if section.is_list and section.name == path[:depth]]
+            if elements and path[depth].isdecimal() and int(path[depth]) < len(elements):
+                return _in_pairs(elements[int(path[depth])].pairs, path[depth + 1 :])
         return None
 
     def line_start(self, position: int) -> int:
@@ -191,11 +199,23 @@ def text_of(node: Node) -> str | None:
 
 
 def _inside(value: Node, rest: Path_) -> Node | None:
-    for part in rest:
-        if value.type != "array" or not part.isdecimal() or int(part) >= len(elements_of(value)):
-            return None
-        value = elements_of(value)[int(part)]
-    return value
+    if not rest:
+        return value
+    if value.type == "inline_table":
+        return _in_pairs(pairs_of(value), rest)
+    if value.type != "array" or not rest[0].isdecimal() or int(rest[0]) >= len(elements_of(value)):
+        return None
+    return _inside(elements_of(value)[int(rest[0])], rest[1:])
+
+
+def _in_pairs(pairs: Iterable[Pair], path: Path_) -> Node | None:
+    for pair in pairs:
+        name = tuple(part.text for part in pair.parts)
+        if path[: len(name)] == name:
+            found = _inside(pair.value, path[len(name) :])
+            if found is not None:
+                return found
+    return None
 
 
 def _sections(root: Node) -> Iterator[Section]:
