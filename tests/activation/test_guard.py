@@ -25,6 +25,7 @@ from clanpy.activation import (
     confirm,
     follow,
     gather,
+    launch,
     lock,
     preview,
     prolong,
@@ -46,8 +47,7 @@ CONFIRMED, ROLLED_BACK, FAILED, STUCK = (
 
 async def to_the_question(machine: Machine, what: Activation) -> FollowedPhase:
     """Start it and follow it until it asks, or ends."""
-    id_ = await start(machine.conn, what)
-    *_, last = [event async for event in follow(machine.conn, id_)]
+    *_, last = [event async for event in launch(machine.conn, what)]
     assert isinstance(last, FollowedPhase)
     return last
 

@@ -28,7 +28,7 @@ EXTRA_PATH = (
 _PATH = f"PATH=${{PATH:+$PATH:}}{EXTRA_PATH}; export PATH\n"
 
 _PLAIN = re.compile(r"[A-Za-z0-9@%+=:,./_-]+")
-_QUOTED = str.maketrans({"'": "'\"'\"'", "\\": "'\"\\\\\"'"})
+_QUOTE, _BACKSLASH = "'\"'\"'", "'\"\\\\\"'"
 
 _GO_HOME = 'cd "$HOME" 2>/dev/null || cd /\n'
 
@@ -42,8 +42,9 @@ def quote(word: str) -> str:
     """One word, quoted so that POSIX shells and fish read the same: fish knows backslashes within single quotes."""
     if _PLAIN.fullmatch(word):
         return word
-    # One pass: what a replacement brings in must not be replaced again. Whole scripts come here: it has to be quick.
-    return f"'{word.translate(_QUOTED)}'"
+    # What a replacement brings in must not be replaced again. Whole scripts come here: it has to be quick.
+    parts = [part.replace("'", _QUOTE) for part in word.split("\\")]
+    return f"'{_BACKSLASH.join(parts)}'"
 
 
 def script(command: Command) -> str:
