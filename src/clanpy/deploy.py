@@ -25,7 +25,7 @@ from clanpy.deployment.run import HostRun, Run, RunResult, Verdict
 from clanpy.deployment.update import Slots, Updater
 from clanpy.deployment.upload import Uploader
 from clanpy.errors import ClanpyError
-from clanpy.events import Outcome
+from clanpy.events import Outcome, RunResumed
 from clanpy.rollout.engine import Control
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.limits import Limits
@@ -67,7 +67,8 @@ async def deploy(
     limits = Limits.derived(parallel=options.parallel)
     run = _run("update", surroundings, recorder, sinks, interrupts, before=before)
     nix = find_nix(surroundings)
-    deliveries = Deliveries(surroundings, recorder.run)
+    attempt = "" if before is None else f"-{2 + sum(e['event'] == RunResumed.name for e in recorder.events())}"
+    deliveries = Deliveries(surroundings, recorder.run + attempt)
     releases = _releases(surroundings, names, options, deliveries)
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
@@ -79,7 +80,7 @@ async def deploy(
             reach=reach,
             releases=releases,
             makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
-            activator=_activator("update", options, recorder, reach, deliveries),
+            activator=_activator("update", options, recorder, reach, deliveries, attempt=attempt),
             deliveries=deliveries,
         )
         conduct = None
@@ -90,7 +91,7 @@ async def deploy(
                 fleet=surroundings.fleet,
                 reach=reach,
                 releases=releases,
-                activator=_activator("rollout", options, recorder, reach, deliveries),
+                activator=_activator("rollout", options, recorder, reach, deliveries, attempt=f"{attempt}-back"),
             )
             waves = partial(waves_of, surroundings.fleet, policy, seed=recorder.run)
             waves(names)  # what is wrong with the selections is told before anything begins
@@ -217,9 +218,12 @@ def _run(
     )
 
 
-def _activator(purpose: str, options: Options, recorder: Recorder, reach: Reach, deliveries: Deliveries) -> Activator:
+def _activator(
+    purpose: str, options: Options, recorder: Recorder, reach: Reach, deliveries: Deliveries, *, attempt: str = ""
+) -> Activator:
     return Activator(
         run=recorder.run,
+        attempt=attempt,
         purpose=purpose,
         surroundings=deliveries.surroundings,
         options=options,

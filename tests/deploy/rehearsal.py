@@ -15,10 +15,12 @@ from clanpy.deploy import RunResult, deploy, roll_back
 from clanpy.deployment.options import Options, Surroundings, dead_runs_of
 from clanpy.events import Event, Fact, Sink, Stage, StageStarted
 from clanpy.inventory import load
-from clanpy.journal import Journal
+from clanpy.journal import Journal, RunState
 from clanpy.lab import LabHost
 from clanpy.nix.inputs import InputOverrides
+from clanpy.rollout.engine import Control
 from clanpy.rollout.interrupts import Interrupts
+from clanpy.rollout.policy import Policy
 from clanpy.ssh import HostKeyCheck, Target
 from support.lab import LentLab
 
@@ -128,10 +130,13 @@ class Rehearsal:
         ways: dict[str, Target] | None = None,
         sinks: Sequence[Sink] = (),
         interrupts: Interrupts | None = None,
+        policy: Policy | None = None,
+        control: Control | None = None,
+        before: RunState | None = None,
     ) -> RunResult:
-        """Update machines in this process; what happened is in `facts`."""
+        """Update machines in this process; what happened is in `facts`. `before`: go on with that run."""
         self.facts.clear()
-        recorder = self.journal.begin()
+        recorder = self.journal.begin() if before is None else self.journal.reopen(before.run)
         try:
             return await deploy(
                 self.surroundings(**(ways or {})),
@@ -140,6 +145,9 @@ class Rehearsal:
                 recorder,
                 sinks=(self._keep, *sinks),
                 interrupts=interrupts,
+                policy=policy,
+                control=control,
+                before=before,
             )
         finally:
             recorder.close()
