@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -304,3 +305,22 @@ def test_networks_say_where_machines_are_reached(world: World) -> None:
     network = world.public("nixos", "zerotier-network-zerotier", "zerotier-network-id")
     node = world.public("nixos", "zerotier", "zerotier-address")
     assert IPv6Address(hosts["zerotier"]).exploded.replace(":", "") == f"fd{network}9993{node}"
+
+
+@pytest.mark.parametrize("class_", BOTH)
+def test_who_believes_the_authority_knows_a_host_by_its_certificate(world: World, tmp_path: Path, class_: str) -> None:
+    """With nothing on record but what the client role wrote; and the key that was on record before still counts."""
+    host, user = world.host(class_), "root" if class_ == "nixos" else "crs58"
+    record = tmp_path / "known_hosts"
+    authority = world.read(class_, "/etc/ssh/ssh_known_hosts")
+    record.write_text("".join(line for line in authority.splitlines(keepends=True) if line.startswith("@cert")))
+
+    def logs_in(*options: str) -> bool:
+        argv = ["ssh", *options, *world.lab.ssh_options, f"{user}@{host.address}", "true"]
+        return subprocess.run(argv, check=False, capture_output=True, timeout=30).returncode == 0
+
+    strict = ("-o", f"UserKnownHostsFile={record}", "-o", "StrictHostKeyChecking=yes")
+    assert logs_in(*strict, "-o", f"HostKeyAlias={host.name}.clan")
+    assert logs_in(*strict, "-o", f"HostKeyAlias={host.name}.example.org")
+    assert not logs_in(*strict, "-o", "HostKeyAlias=another.clan")
+    assert logs_in("-o", "StrictHostKeyChecking=yes", "-o", "HostKeyAlgorithms=ssh-ed25519")

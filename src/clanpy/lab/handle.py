@@ -144,6 +144,7 @@ class Lab:
             "UserKnownHostsFile": str(self.environment.known_hosts),
             "GlobalKnownHostsFile": "none",
             "HostKeyAlias": host,
+            "HostKeyAlgorithms": "ssh-ed25519",  # what is on record, whatever certificates the host has by now
             "ConnectTimeout": "10",
         }
         settings = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]

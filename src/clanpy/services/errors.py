@@ -71,6 +71,12 @@ class PendingValueError(InventoryError):
     code = "CP0811"
 
 
+class NoMembersError(InventoryError):
+    """An instance in whose roles there is nobody. Always a warning."""
+
+    code = "CP0812"
+
+
 class VarsError(ClanpyError):
     """Something is wrong with a generator or its values."""
 

@@ -15,7 +15,7 @@ in
   services.openssh = {
     enable = true;
     settings = lib.mkIf hasCertificate { HostCertificate = "/etc/ssh/ssh_host_ed25519_key-cert.pub"; };
-    # The first of a kind is offered; the generated one comes with its certificate, so that nobody who knows the old one is turned away.
+    # The first of a kind is the one that is offered plain; the generated one comes with its certificate.
     hostKeys = lib.mkDefault (
       [
         {

@@ -36,7 +36,7 @@ in
       PermitRootLogin = settings.permit_root_login;
     }
     // lib.optionalAttrs hasCertificate { HostCertificate = "/etc/ssh/ssh_host_ed25519_key-cert.pub"; };
-    # Of several keys of a kind the first is offered; the others only with a certificate of their own.
+    # Of several keys of a kind the first is the one that is offered plain; the others only with a certificate of their own.
     hostKeys = (if settings.host_keys.replace && key != null then generated else [ own ] ++ generated) ++ rsa;
   };
 

@@ -34,8 +34,8 @@ class HostKeys(Settings):
     rsa: HostKey = Field(default_factory=HostKey, description="For clients that know nothing newer")
     replace: bool = Field(
         False,
-        description="Offer the generated key in place of the one that the host had. Otherwise it is offered with its "
-        "certificate only, so that nobody who knows the old key is turned away (NixOS)",
+        description="Offer the generated key in place of the one that the host had. Otherwise both are there: the old one for those "
+        "who have it on record, the generated one with its certificate (NixOS)",
     )
 
 

@@ -112,7 +112,8 @@ if [ "$action" = switch ] || [ "$action" = boot ]; then
 fi
 [ "$action" != boot ] || exit 0
 
-old=$(readlink -f /run/current-system)
+# a name that stays empty: /run/current-system itself would be the new system by the time that it is compared
+old=$(readlink -e /run/current-system) || old=/var/empty/no-system
 gone=$(gone_units)
 due=$(due_units)
 

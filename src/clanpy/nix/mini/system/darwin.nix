@@ -117,8 +117,23 @@ in
         mv -f "$state/launchd.new" "$state/launchd"
       '';
     };
+    # launchd starts an sshd for each connection, which reads its configuration anew; the host's own has to be told
+    sshd = {
+      deps = [ "etc" ];
+      text = ''
+        mkdir -p "$state"
+        [ -e "$state/sshd" ] || : | cksum > "$state/sshd"
+        now=$(cat /etc/ssh/sshd_config.d/* 2>/dev/null | cksum)
+        if [ "$now" != "$(cat "$state/sshd")" ] && [ -e /run/sshd.pid ]; then
+          /usr/sbin/sshd -t
+          kill -HUP "$(cat /run/sshd.pid)"
+          echo "$now" > "$state/sshd"
+        fi
+      '';
+    };
     postActivation.deps = [
       "launchd"
+      "sshd"
       "etc"
       "users"
     ];

@@ -39,6 +39,10 @@ in
       };
       extraConfig = lines;
       authorizedKeysFiles = list;
+      hostKeys = mkOption {
+        type = types.listOf types.anything;
+        default = [ ];
+      };
     };
     programs.ssh = {
       knownHosts = mkOption {
@@ -68,6 +72,7 @@ in
       "ssh/sshd_config.d/10-mini.conf" = mkIf ssh.enable {
         text =
           lib.concatMapStrings (p: "Port ${toString p}\n") ssh.ports
+          + lib.concatMapStrings (key: "HostKey ${key.path}\n") ssh.hostKeys
           + "AuthorizedKeysFile ${
             lib.concatStringsSep " " (
               [
