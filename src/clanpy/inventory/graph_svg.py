@@ -117,7 +117,8 @@ class _Picture:
     # --- what is drawn ---
 
     def lines(self) -> Iterator[str]:
-        width = self.lefts[2] + self.widths[2] + _MARGIN + 40
+        heading = len(PLURALS["role"]) * _CHARACTER
+        width = self.lefts[2] + max(self.widths[2] + 40, heading) + _MARGIN
         yield (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {self.height:.0f}" width="{width:.0f}" height="{self.height:.0f}" '
             f'font-family="ui-monospace, \'DejaVu Sans Mono\', Menlo, Consolas, monospace" font-size="12">'
@@ -125,6 +126,10 @@ class _Picture:
         count = f"{self.graph.machines} machine{'' if self.graph.machines == 1 else 's'}"
         yield f"<title>{escape(self.graph.name)}: {count}</title>"
         yield "<style>.edge:hover path{stroke-width:3.5;opacity:1}</style>"
+        yield (
+            f'<defs><marker id="arrow" markerWidth="7" markerHeight="6" refX="6" refY="3" orient="auto">'
+            f'<polygon points="0,0 7,3 0,6" fill="{_PLAIN}"/></marker></defs>'
+        )
         yield '<rect width="100%" height="100%" fill="#ffffff"/>'
         yield f'<text x="{_MARGIN}" y="{_TITLE}" font-size="15" font-weight="bold" fill="#222">{escape(self.graph.name)} · {count}</text>'
         yield from self._headings()
@@ -161,12 +166,14 @@ class _Picture:
     def _edge(self, edge: Edge) -> Iterator[str]:
         tag = next((end for end in (edge.source, edge.target) if end.startswith("tag:")), None)
         colour = self.colours.get(tag, _PLAIN) if tag else _PLAIN
-        dashes = ' stroke-dasharray="5 4"' if edge.some else ""
+        more = ' stroke-dasharray="5 4"' if edge.some else ""
+        if self._column(edge.source) == self._column(edge.target):  # only here it is not from left to right
+            more += ' marker-end="url(#arrow)"'
         names = " → ".join(end.partition(":")[2] for end in (edge.source, edge.target))
         some = f" ({edge.some})" if edge.some else ""
         yield (
             f'<g class="edge"><title>{escape(names + some)}</title><path d="{self._path(edge)}" fill="none" stroke="{colour}" '
-            f'stroke-width="1.4" opacity="0.75"{dashes}/></g>'
+            f'stroke-width="1.4" opacity="0.75"{more}/></g>'
         )
 
     def _path(self, edge: Edge) -> str:
