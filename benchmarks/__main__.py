@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import deploy, scale, startup
+from benchmarks import deploy, scale, services, startup
 
 
-for benchmark in (startup, deploy, scale):
+for benchmark in (startup, deploy, scale, services):
     benchmark.main([word for word in sys.argv[1:] if word == "--write"])

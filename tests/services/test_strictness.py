@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clanpy.errors import ClanpyError
-from clanpy.inventory import resolve
-from support.fleets import CONFIGURATIONS, TWO, errors, fleet, line_of
+from clanpy.inventory import check, resolve
+from support.fleets import CONFIGURATIONS, TWO, errors, fleet, line_of, write
 
 
 RING = '''
@@ -164,3 +164,31 @@ def test_a_role_without_a_half_for_a_class_says_so(tmp_path: Path) -> None:
     host = resolve(fleet(tmp_path, TWO + text, OWN), "beta")
 
     assert [m.note for m in host.memberships] == ["ring: no darwin half here (has no rings), only extra modules apply"]
+
+
+def test_an_instance_without_members_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = check(write(tmp_path, {"inventory.toml": TWO + "[instances.sshd]\n", **CONFIGURATIONS})).warnings
+
+    assert (warning.code, warning.message) == ("CP0812", "instance 'sshd' has no members")
+
+
+def test_what_members_cannot_say_is_found_though_nobody_asks(tmp_path: Path) -> None:
+    text = HEAD + MODULE + 'roles.node = { machines = ["alpha", "beta"], settings.label = "l" }\n'
+    exporting = RING.replace('description="The others"', 'exports=_exports, description="The others"')
+    code = """
+from clanpy.services.exports import Address
+
+
+def _exports(member):
+    if member.machine.name == "alpha":
+        raise LookupError("nowhere")
+    yield Address(host="a b", jump=("c",))
+
+
+SERVICE ="""
+    files = {**OWN, "services/ring/service.py": exporting.replace("\nSERVICE =", code)}
+
+    assert sorted((e.code, e.message) for e in errors(tmp_path, TWO + text, files)) == [
+        ("CP0119", "instance 'ring' says that 'beta' is reached at 'a b', which is no target"),
+        ("CP0807", "the service 'ring' fails in what role 'node' exports: LookupError: nowhere"),
+    ]

@@ -102,6 +102,20 @@ class Exports:
         with self._lock:
             return tuple(record for record in self._records(None, None, None) if isinstance(record.value, kind))
 
+    def nodes(self) -> Iterator[Node]:
+        """Every member in a role that exports something."""
+        for found, role in self._exporting(None, None, None):
+            yield from ((found.name, role, machine) for machine in self.roles.members_of(found)[role])
+
+    def of(self, node: Node) -> tuple[Export, ...]:
+        """What one member exports in one role.
+
+        Raises:
+            ClanpyError: it can't be worked out; the same error every time.
+        """
+        with self._lock:
+            return self._of(node)
+
     def _records(self, service: str | None, instance: str | None, role: str | None) -> Iterator[Record]:
         for found, role_name in self._exporting(service, instance, role):
             for machine in self.roles.members_of(found)[role_name]:

@@ -10,14 +10,18 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, CombinedError, Place
 from clanpy.inventory.aspects import Aspects
-from clanpy.inventory.errors import MachineFolderError, ModuleNoticeError
+from clanpy.inventory.errors import BadTargetError, MachineFolderError, ModuleNoticeError, TagSelectionError
 from clanpy.inventory.evaluation import Evaluated
 from clanpy.inventory.hosts import Resolver
 from clanpy.inventory.loading import load_all
 from clanpy.inventory.model import Fleet, HostConfig
 from clanpy.inventory.packages import check_packages
 from clanpy.inventory.roles import Roles, unknown_role
+from clanpy.inventory.schema import is_target
 from clanpy.inventory.sources import INVENTORY
+from clanpy.inventory.ways import target_of
+from clanpy.services.errors import NoMembersError
+from clanpy.services.exports import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ def check_fleet(root: Path, today: date | None = None) -> Findings:
     """
     loaded = load_all(root)
     fleet, errors = loaded.fleet, list(loaded.errors)
-    warnings: list[ClanpyError] = list(_notices(fleet))
+    warnings: list[ClanpyError] = [*_notices(fleet), *_idle(fleet)]
     resolver = Resolver(fleet)
     spoiled = {path[:2] for path in fleet.memo["evaluated"].spoiled}
     errors.extend(_instances(resolver.roles))
     errors.extend(_aspects(fleet))
+    errors.extend(_exports(resolver.roles))
+    warnings.extend(_unused(resolver.roles))
     wrong, old = check_packages(fleet, today or datetime.now(UTC).date())
     errors.extend(wrong)
     warnings.extend(old)
@@ -69,6 +75,16 @@ def _notices(fleet: Fleet) -> Iterator[ClanpyError]:
         return
     for said in evaluated.result.warnings:
         yield ModuleNoticeError(evaluated.translator.own_words(said), place=Place(INVENTORY))
+
+
+def _idle(fleet: Fleet) -> Iterator[ClanpyError]:
+    """Computed tags whose selection selects nobody: right, but perhaps not what was meant."""
+    selected = fleet.memo.get("selected tags")
+    for tag, machines in selected.machines.items() if selected is not None else ():
+        if not machines:
+            yield TagSelectionError(
+                f"no machine is in the selection of tag '{tag}'", place=fleet.where("tags", tag, "select")
+            )
 
 
 def _is_whole(fleet: Fleet) -> bool:
@@ -97,6 +113,32 @@ def _instances(roles: Roles) -> Iterator[ClanpyError]:
             else:
                 yield from roles.written_wrong(instance, role, found[0])
         yield from roles.beyond_limits(instance, found[0])
+
+
+def _exports(roles: Roles) -> Iterator[ClanpyError]:
+    """What members can't say of themselves, whether somebody asks for it or not; addresses that are none."""
+    records = []
+    for node in roles.exports.nodes():
+        try:
+            records += [(node, value) for value in roles.exports.of(node)]
+        except ClanpyError as error:
+            yield error
+    for (instance, role, machine), value in records:
+        if isinstance(value, Address):
+            for text in (target_of(value), *value.jump):
+                if not is_target(text):
+                    message = f"instance '{instance}' says that '{machine}' is reached at '{text}', which is no target"
+                    yield BadTargetError(message, place=roles.fleet.where("instances", instance, "roles", role))
+
+
+def _unused(roles: Roles) -> Iterator[ClanpyError]:
+    for instance in roles.fleet.instances.values():
+        if not any(roles.members_of(instance).values()):
+            yield NoMembersError(
+                f"instance '{instance.name}' has no members",
+                place=roles.fleet.where("instances", instance.name),
+                hint=f"clanpy inventory add {instance.name} ROLE --machine NAME, or leave it out",
+            )
 
 
 def _bare(fleet: Fleet, host: HostConfig, errors: list[ClanpyError]) -> Iterator[ClanpyError]:

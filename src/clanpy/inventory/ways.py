@@ -104,13 +104,14 @@ def _network(network: FleetNetwork, machine: Machine, user: str | None) -> Itera
         yield Way(
             source=f"network {network.name}",
             network=network.name,
-            target=_target(address, user),
+            target=target_of(address, user),
             jump=address.jump,
             proxy=network.proxy if network.technology == "socks" else None,
         )
 
 
-def _target(address: Address, user: str | None) -> str:
+def target_of(address: Address, user: str | None = None) -> str:
+    """An address as `[user@]host[:port]`; `user` counts where the address has none."""
     account = address.user or user
     host = f"[{address.host}]" if ":" in address.host else address.host
     return (f"{account}@" if account else "") + host + (f":{address.port}" if address.port is not None else "")
