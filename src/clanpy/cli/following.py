@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clanpy.cli.context import ProgressMode, print_json_line, print_lines, say, settings, uses_colour
@@ -39,12 +40,14 @@ def follow_run(
     dry_run: bool = False,
     paths: bool = False,
     recorder: Recorder | None = None,
+    reports: Sequence[str] = (),
 ) -> int:
     """Do a run, show it, and give its exit code. Ctrl-C once stops it politely, twice lets go of it.
 
     With `paths` the store paths that it made are its data: they are printed on stdout.
     `recorder` is that of a run that goes on; without it a new one begins.
     """
+    wanted = _parsed(reports)
     recorder = recorder or site.journal.begin()
     renderer = _Careful(_renderer(ctx, as_json=as_json))
     try:
@@ -52,6 +55,7 @@ def follow_run(
     finally:
         renderer.close()
         recorder.close()
+    _report(recorder, wanted)
     site.journal.prune()
     with suppress(OSError):  # nobody reads it any more; the exit code still tells
         if as_json:
@@ -62,6 +66,22 @@ def follow_run(
             print_lines(host.system for host in result.state.hosts.values() if host.system)
         sys.stdout.flush()
     return result.exit_code
+
+
+def _parsed(reports: Sequence[str]) -> dict[str, Path | None]:
+    """What reports are wanted. The room of reports is imported when there are any."""
+    if not reports:
+        return {}
+    from clanpy.cli.reporting import parse_reports  # noqa: PLC0415 - see above
+
+    return parse_reports(reports)
+
+
+def _report(recorder: Recorder, wanted: dict[str, Path | None]) -> None:
+    if wanted:
+        from clanpy.cli.reporting import write_reports  # noqa: PLC0415 - as above
+
+        write_reports(recorder.folder, wanted)
 
 
 def _summarise(ctx: typer.Context, site: Site, result: RunResult, *, logs: str, dry_run: bool) -> None:

@@ -113,6 +113,15 @@ def update(
     at_once: Annotated[
         bool, typer.Option("--at-once", help="Activate all machines at once, whatever [rollout.default] says")
     ] = False,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report",
+            metavar="FORM[=FILE]",
+            help="Write a report: html, junit, github, gitlab or prometheus (repeatable)",
+            show_default=False,
+        ),
+    ] = None,
     host_key_check: HostKeys = KeyCheck.STRICT,
     as_json: Json = False,
 ) -> None:
@@ -146,6 +155,7 @@ def update(
         ),
         rollout=rollout,
         at_once=at_once,
+        reports=tuple(report or ()),
         as_json=as_json,
     )
     raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))

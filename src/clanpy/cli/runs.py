@@ -91,6 +91,26 @@ def logs(
 
 
 @app.command()
+def report(
+    ctx: typer.Context,
+    *,
+    run: RunId = "last",
+    form: Annotated[
+        str, typer.Option("--form", metavar="FORM", help="html, junit, github, gitlab or prometheus")
+    ] = "html",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="The file to write (default: printed)", show_default=False)
+    ] = None,
+) -> None:
+    """Tell a run to those who were not there: as one page with a picture of it, or as CI and monitoring read it."""
+    from clanpy.cli.reporting import parse_reports, print_report  # noqa: PLC0415 - rooms are imported when a command runs
+
+    (name,) = parse_reports([form])
+    journal = _journal(ctx)
+    print_report(journal.runs_folder / journal.read(run).run, name, output)
+
+
+@app.command()
 def watch(ctx: typer.Context, *, run: RunId = "last") -> None:
     """Follow a run from another terminal, to its end. Gives the exit code of the run."""
     from clanpy.cli.watching import watch_run  # noqa: PLC0415 - rooms are imported when a command runs

@@ -89,6 +89,7 @@ class How:
     live: Live = field(default_factory=Live)
     rollout: str | None = None
     at_once: bool = False
+    reports: Sequence[str] = ()
     as_json: bool = False
 
     def site(self, ctx: typer.Context) -> Site:
@@ -122,7 +123,7 @@ def update(ctx: typer.Context, selection: Selection, how: How) -> int:
             site.surroundings, hosts, how.options(), recorder, sinks=sinks, interrupts=interrupts, policy=policy
         )
 
-    return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run)
+    return follow_run(ctx, site, work, as_json=how.as_json, dry_run=how.dry_run, reports=how.reports)
 
 
 def resume(ctx: typer.Context, run: str, how: How) -> int:
