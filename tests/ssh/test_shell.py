@@ -128,4 +128,5 @@ def test_a_command_sees_programs_of_nix_and_of_the_system() -> None:
 def test_a_command_is_shown_on_one_line_of_bounded_length() -> None:
     assert shown("echo a\n  echo b") == "echo a echo b"
     assert shown(["echo", "a b"]) == "echo 'a b'"
+    assert shown("# what it is for\necho a") == "what it is for"
     assert len(shown("x" * 1000)) == 200

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from clanpy.activation.errors import FactsError
 from clanpy.activation.lock import LockInfo, lock_info
 from clanpy.activation.model import Goal, reason_text
-from clanpy.activation.scripts import SHELL, assemble
+from clanpy.activation.scripts import assemble
 from clanpy.activation.wire import Said, check_account, check_run, number, read
 
 
@@ -241,7 +241,7 @@ async def gather(conn: Host, question: Question | None = None, *, elevate: bool 
             "specialisation": check_run(asked.specialisation) if asked.specialisation else "",
         },
     )
-    done = await conn.run(SHELL, input=script.encode(), timeout=FACTS_SECONDS, elevate=elevate)
+    done = await conn.run(script, timeout=FACTS_SECONDS, elevate=elevate)
     said = read(done.stdout.splitlines())
     if said.fields.get("end") != "facts":
         raise FactsError(

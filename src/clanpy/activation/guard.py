@@ -123,7 +123,7 @@ async def launch(
     """
     id_ = activation.id
     texts = _texts(_spec(activation, held), _public(activation))
-    script = texts + assemble("start", "attach", variables={"mode": "go", **_asked(id_, "follow")})
+    script = assemble("start", "attach", variables={"mode": "go", **_asked(id_, "follow")}, before=texts)
     async with aclosing(conn.follow(script, elevate=elevate)) as lines:
         _check_launched(conn.host, id_, await _beginning(lines))
         yield FollowedPhase(Phase.STARTING)
@@ -208,7 +208,7 @@ async def result(conn: Host, id_: str, *, elevate: bool = True, tail: int = TAIL
         UnknownRunError: the host knows nothing of it.
     """
     script = _attach(id_, "report", tail=tail)
-    done = await conn.run(SHELL, input=script.encode(), timeout=ASK_SECONDS, elevate=elevate)
+    done = await conn.run(script, timeout=ASK_SECONDS, elevate=elevate)
     return _result(conn.host, id_, read(done.stdout.splitlines()))
 
 
@@ -325,7 +325,7 @@ def _asked(
 
 async def _answer(conn: Host, id_: str, script: str, wait: float, *, elevate: bool) -> ActivationResult:
     async with asyncio.timeout(wait + 2 * ASK_SECONDS):
-        done = await conn.run(SHELL, input=script.encode(), timeout=wait + ASK_SECONDS, elevate=elevate)
+        done = await conn.run(script, timeout=wait + ASK_SECONDS, elevate=elevate)
     said = read(done.stdout.splitlines())
     if "denied" in said.fields:
         raise LockDeniedError(f"the account that clanpy is on {conn.host} may not answer the guard of run {id_}")

@@ -75,7 +75,9 @@ def remote(text: str, become: Sequence[str] = ()) -> str:
 
 
 def shown(command: Command) -> str:
-    """A command as one line of bounded length, for messages."""
+    """A command as one line of bounded length, for messages. A script that begins with a comment is called by that."""
     text = command if isinstance(command, str) else script(command).removeprefix("exec ")
+    if text.startswith("# "):
+        return text.partition("\n")[0].removeprefix("# ")[:SHOWN_COMMAND]
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_COMMAND else line[: SHOWN_COMMAND - 1] + "…"

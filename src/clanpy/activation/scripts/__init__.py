@@ -26,9 +26,13 @@ def part(name: str) -> str:
     return files(__package__).joinpath(f"{name}.sh").read_text("utf-8")
 
 
-def assemble(*names: str, variables: Mapping[str, Value]) -> str:
-    """A script that sets the variables and then is the named parts, in order, after the shared functions."""
-    return assignments(variables) + "".join(part(name) for name in ("lib", *names))
+def assemble(*names: str, variables: Mapping[str, Value], before: str = "") -> str:
+    """A script that sets the variables and then is the named parts, in order, after the shared functions.
+
+    Its first line says for people which it is; `before` comes between that and all else.
+    """
+    parts = "".join(part(name) for name in ("lib", *names))
+    return f"# clanpy's {names[-1]} script\n{before}{assignments(variables)}{parts}"
 
 
 def assignments(variables: Mapping[str, Value]) -> str:
