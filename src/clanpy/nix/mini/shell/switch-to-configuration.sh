@@ -94,6 +94,7 @@ ssh_changed() {
 }
 reload_ssh() {
   [ -x /usr/sbin/sshd ] || return 0
+  [ -d /run/systemd/system ] || [ -e /run/sshd.pid ] || return 0
   [ -d /run/sshd ] || mkdir -p /run/sshd
   /usr/sbin/sshd -t || return 1
   if [ -d /run/systemd/system ]; then
