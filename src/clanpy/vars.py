@@ -7,7 +7,6 @@ findings = examine(session, ("web",))                       what is not as it sh
 """
 
 from clanpy.generators.context import VarsContext, VarsMachine, from_fleet
-from clanpy.generators.declare import problems
 from clanpy.generators.generate import Generated, How, Intent, generate, intend
 from clanpy.generators.graph import GeneratorId, Graph, Node, build
 from clanpy.generators.inputs import Inputs, Outputs
@@ -16,6 +15,7 @@ from clanpy.generators.prompts import Answers, NobodyToAsk, Prompter, Question
 from clanpy.generators.session import Backend, Session
 from clanpy.generators.states import Finding, State
 from clanpy.services.generator_data import parse, parse_duration
+from clanpy.services.generator_problems import problems
 
 
 __all__ = [

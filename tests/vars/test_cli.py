@@ -197,6 +197,35 @@ def test_generators_of_one_machine_are_read_from_its_folder(vault: Vault, clanpy
     assert "machines/web-1/vars.toml:1" in said
 
 
+def test_a_machine_whose_generators_are_wrong_stops_no_other_and_loses_nothing(vault: Vault, clanpy: Clanpy) -> None:
+    clanpy("vars", "generate")
+    broken = "[machines.web-1.vars.generators.bad]\n[instances.nothing]\nroles.any.machines = ['web-1']\n"
+    (vault.root / "inventory.toml").write_text(INVENTORY + broken)
+    before = vault.snapshot()
+
+    assert clanpy("vars", "check", "web").code == 0
+    assert clanpy("vars", "generate", "web").err == "nothing to do\n"
+    assert clanpy("vars", "generate", "web-1").code == 65
+    assert clanpy("vars", "prune").code == 65
+    assert vault.snapshot() == before
+    assert clanpy("vars", "rotate", "web", "-g", "ca").code == 0
+    assert (vault.root / "vars/shared/ca/id_ed25519/machines/web-1").is_symlink(), "it keeps what it could read"
+    assert clanpy("vars", "fix", "web").code == 0
+    assert (vault.root / "vars/shared/ca/id_ed25519/machines/web-1").is_symlink()
+
+
+def test_a_check_of_the_fleet_tells_what_is_wrong_between_generators(vault: Vault, clanpy: Clanpy) -> None:
+    (vault.root / "vars.toml").write_text(
+        '[generators.a]\nscript = "x"\nfiles.f = {}\ndependencies = ["b"]\n'
+        '[generators.b]\nscript = "x"\nfiles.f = {}\ndependencies = ["a"]\n'
+    )
+    said = clanpy("check")
+    assert said.code == 65
+    assert "generators need each other in a circle" in said.err
+    (vault.root / "vars.toml").write_text('[generators.a]\nscript = "x"\nfiles.f = { mode = "999" }\n')
+    assert "should be four octal digits" in clanpy("check").err
+
+
 def test_people_machines_and_groups(vault: Vault, clanpy: Clanpy) -> None:
     clanpy("vars", "generate")
     carol = vault.person("carol").public

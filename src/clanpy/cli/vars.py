@@ -78,8 +78,9 @@ def generate(
     from clanpy.vars import Wanted, intend  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session = open_session(ctx, fleet)
-    wanted = Wanted(machines=_chosen(fleet, machines, tags), generators=tuple(generators or ()), regenerate=regenerate)
+    chosen = _chosen(fleet, machines, tags)
+    session = open_session(ctx, fleet, chosen)
+    wanted = Wanted(machines=chosen, generators=tuple(generators or ()), regenerate=regenerate)
     if plan:
         _show_intent(intend(session, wanted), json=json)
         return
@@ -108,7 +109,8 @@ def rotate(
     from clanpy.vars import Wanted, intend  # noqa: PLC0415 - the same
 
     fleet = open_fleet(ctx)
-    session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
+    chosen = _chosen(fleet, machines, tags)
+    session = open_session(ctx, fleet, chosen)
     if keys_only:
         folders = asyncio.run(rotate_keys(session, chosen if machines or tags else ()))
         say(f"{_count(len(folders), 'secret')} under new data keys")
@@ -138,7 +140,8 @@ def check(
     from clanpy.generators.states import examine, unreadable  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session, chosen = open_session(ctx, fleet), _chosen(fleet, machines, tags)
+    chosen = _chosen(fleet, machines, tags)
+    session = open_session(ctx, fleet, chosen)
     found = [*examine(session.graph, session.store, session.policy, chosen, session.now())]
     if decrypt:
         found += unreadable(session.graph, session.store, chosen)
@@ -152,7 +155,8 @@ def list_(ctx: typer.Context, machine: Name, *, json: Json = False) -> None:
     from clanpy.generators.values import listed  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session, name = open_session(ctx, fleet), _one(fleet, machine)
+    name = _one(fleet, machine)
+    session = open_session(ctx, fleet, [name])
     items, older = list(listed(session, name)), list(legacy_values(session, name))
     if json:
         print_json([*(item.to_dict() for item in items), *(value.to_dict() for value in older)])
@@ -168,7 +172,8 @@ def get(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     from clanpy.generators.values import get as read  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session, chosen = open_session(ctx, fleet), _one(fleet, machine)
+    chosen = _one(fleet, machine)
+    session = open_session(ctx, fleet, [chosen])
     value = (read_legacy(session, chosen, name) or read(session, chosen, name)).reveal()
     sys.stdout.buffer.write(value)
     if sys.stdout.isatty() and not value.endswith(b"\n"):
@@ -182,7 +187,8 @@ def set_(ctx: typer.Context, machine: Name, name: ValueName) -> None:
     from clanpy.secrets import Secret  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session, chosen = open_session(ctx, fleet), _one(fleet, machine)
+    chosen = _one(fleet, machine)
+    session = open_session(ctx, fleet, [chosen])
     find(session, chosen, name)
     value = _asked(f"{name} of {chosen}") if sys.stdin.isatty() else Secret(sys.stdin.buffer.read())
     _report(asyncio.run(put(session, chosen, name, value)))
@@ -212,8 +218,8 @@ def fix(
     from clanpy.generators.maintain import fix as repair  # noqa: PLC0415 - rooms are imported when a command runs
 
     fleet = open_fleet(ctx)
-    session = open_session(ctx, fleet)
     chosen = _chosen(fleet, machines, tags) if machines or tags else ()
+    session = open_session(ctx, fleet, chosen or None)
     show_fixed(asyncio.run(repair(session, chosen, generators or ())), json=json)
 
 
@@ -255,7 +261,11 @@ def prune(
     from clanpy.generators.states import superfluous  # noqa: PLC0415 - the same
 
     session = open_session(ctx)
-    gone = superfluous(session.graph, session.store) if dry_run else asyncio.run(remove(session))
+    gone = (
+        superfluous(session.graph, session.store, broken=session.context.broken)
+        if dry_run
+        else asyncio.run(remove(session))
+    )
     print_lines(str(stored.var) for stored in gone)
     say(f"{_count(len(gone), 'value')} {'to be removed' if dry_run else 'removed'}")
 
@@ -286,12 +296,12 @@ def import_(
 # --- shared with `clanpy secrets` ---
 
 
-def open_session(ctx: typer.Context, fleet: Fleet | None = None) -> Session:
-    """The vars of the fleet, which is loaded unless it was already."""
+def open_session(ctx: typer.Context, fleet: Fleet | None = None, names: Sequence[str] | None = None) -> Session:
+    """The vars of the fleet, which is loaded unless it was already; of other machines than those named, mistakes are passed over."""
     from clanpy.generators.fleet import read_fleet  # noqa: PLC0415 - the same
     from clanpy.vars import Session  # noqa: PLC0415 - rooms are imported when a command runs
 
-    found = read_fleet(fleet or open_fleet(ctx))
+    found = read_fleet(fleet or open_fleet(ctx), names)
     return Session.open(found.context, backend=found.backend, lab=settings(ctx).lab)
 
 

@@ -36,12 +36,14 @@ class VarsContext:
         machines: all of them, by name.
         users: the people that the fleet knows, sorted; those who read secrets have keys in `sops/users`.
         default_groups: groups of `sops/groups` that may read every secret.
+        broken: machines whose generators can't be told: nothing of theirs is taken away, or made.
     """
 
     root: Path
     machines: Mapping[str, VarsMachine]
     users: tuple[str, ...] = ()
     default_groups: tuple[str, ...] = ()
+    broken: frozenset[str] = frozenset()
 
     def select(self, names: Iterable[str]) -> tuple[str, ...]:
         """Machine names, checked and sorted; all of them when none is given.
@@ -62,6 +64,7 @@ def from_fleet(
     *,
     default_groups: Iterable[str] = (),
     legacy: Mapping[str, tuple[LegacyFile, ...]] | None = None,
+    broken: Iterable[str] = (),
 ) -> VarsContext:
     """The context of a fleet, with the generators of each machine (by its name)."""
     return VarsContext(
@@ -77,4 +80,5 @@ def from_fleet(
         },
         users=tuple(sorted(fleet.users)),
         default_groups=tuple(default_groups),
+        broken=frozenset(broken),
     )

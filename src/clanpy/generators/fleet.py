@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -25,27 +26,29 @@ class FleetVars:
     backend: Backend
 
 
-def read_fleet(fleet: Fleet) -> FleetVars:
+def read_fleet(fleet: Fleet, names: Collection[str] | None = None) -> FleetVars:
     """The generators of a fleet's machines and the settings of its vars.
+
+    What is wrong with other machines than those named stops nobody: they count as broken. Without names all of them have to be right.
 
     Raises:
         ClanpyError: a declaration makes no sense; a CombinedError with all that is wrong.
     """
-    errors: dict[str, ClanpyError] = {}
     found: dict[str, tuple[Generator, ...]] = {}
+    broken: dict[str, ClanpyError] = {}
     for name in fleet.machines:
         try:
             found[name] = host_generators(fleet, name)
         except ClanpyError as error:
-            errors.setdefault(str(error), error)
-    raise_all(list(errors.values()))
+            broken[name] = error
+    wrong = {str(error): error for name, error in broken.items() if names is None or name in names}
+    raise_all(list(wrong.values()))
     settings = vars_settings(fleet)
-    return FleetVars(
-        context=from_fleet(
-            fleet,
-            found,
-            default_groups=settings.default_groups,
-            legacy={name: legacy_files(fleet, machine) for name, machine in fleet.machines.items()},
-        ),
-        backend=cast("Backend", settings.backend),
+    context = from_fleet(
+        fleet,
+        found,
+        default_groups=settings.default_groups,
+        legacy={name: legacy_files(fleet, machine) for name, machine in fleet.machines.items()},
+        broken=broken,
     )
+    return FleetVars(context=context, backend=cast("Backend", settings.backend))

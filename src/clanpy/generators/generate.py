@@ -202,5 +202,6 @@ def _remove_toggled(session: Session, transaction: Transaction, plan: Plan) -> N
             placement = stored.var.placement
             other = GeneratorId(placement, stored.var.generator)
             concerned = placement.name in (*step.node.machines, "") and placement.scope is not Scope.EXPORT
-            if concerned and other not in session.graph.nodes:
+            unsure = placement.scope is Scope.SHARED and session.context.broken
+            if concerned and not unsure and other not in session.graph.nodes:
                 session.store.remove(transaction, stored)

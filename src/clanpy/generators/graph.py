@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from clanpy.errors import ClanpyError, nearest, raise_all
 from clanpy.generators.context import VarsContext
-from clanpy.generators.declare import problems
 from clanpy.generators.errors import GeneratorCycleError, GeneratorInvalidError
 from clanpy.secrets import Placement, VarId, validation_hash
 from clanpy.services.generator import Generator, VarFile
+from clanpy.services.generator_problems import problems
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -104,7 +104,7 @@ async def prune(session: Session, *, wait_seconds: float = DEFAULT_WAIT_SECONDS)
     A generator's notes go with its last value. Values of exports stay.
     """
     async with session.writing(wait_seconds=wait_seconds) as (fresh, transaction):
-        gone = superfluous(fresh.graph, fresh.store)
+        gone = superfluous(fresh.graph, fresh.store, broken=fresh.context.broken)
         for stored in gone:
             fresh.store.remove(transaction, stored)
         _prune_notes(fresh, transaction, gone)

@@ -34,8 +34,12 @@ class ReaderPolicy:
     def wanted(self, node: Node, file: str, current: Iterable[Reader] = ()) -> frozenset[Reader]:
         """The readers of a file; `current` are those that it has now."""
         machines = (Reader(ReaderKind.MACHINE, name) for name in node.readers(file))
-        kept = (r for r in current if r.kind is not ReaderKind.MACHINE and self.has_key(r))
+        kept = (r for r in current if self._stays(r) and self.has_key(r))
         return frozenset([*(m for m in machines if self.has_key(m)), *self.groups, *kept])
+
+    def _stays(self, reader: Reader) -> bool:
+        """Whether somebody who can read keeps that: people who were given access, and machines of which it is not known."""
+        return reader.kind is not ReaderKind.MACHINE or reader.name in self.context.broken
 
     def keys(self, readers: Iterable[Reader]) -> frozenset[str]:
         """The public keys of readers, in normal form."""

@@ -101,13 +101,17 @@ def examine(
         if found.state is not None:
             findings.append(Finding(str(id_), found.state, found.detail))
         findings += _recipients(node, store, policy)
-    return (*findings, *(_superfluous(stored) for stored in superfluous(graph, store, selected)))
+    unclaimed = superfluous(graph, store, selected, policy.context.broken)
+    return (*findings, *(_superfluous(stored) for stored in unclaimed))
 
 
-def superfluous(graph: Graph, store: VarStore, machines: set[str] | None = None) -> tuple[Stored, ...]:
+def superfluous(
+    graph: Graph, store: VarStore, machines: set[str] | None = None, broken: frozenset[str] = frozenset()
+) -> tuple[Stored, ...]:
     """Values that no generator declares: of some machines and shared ones, or of all there are, known or not.
 
-    Values of exports are never meant: generators that are declared there are not known here.
+    Values of exports are never meant: generators that are declared there are not known here. Nor are those of machines that are
+    `broken`, and shared ones while there are any.
     """
     declared = {
         (id_.var(name), file.secret)
@@ -117,7 +121,7 @@ def superfluous(graph: Graph, store: VarStore, machines: set[str] | None = None)
     return tuple(
         stored
         for stored in store.scan()
-        if (stored.var, stored.secret) not in declared and _is_meant(stored.var, machines)
+        if (stored.var, stored.secret) not in declared and _is_meant(stored.var, machines, broken)
     )
 
 
@@ -153,9 +157,9 @@ def _superfluous(stored: Stored) -> Finding:
     return Finding(str(stored.var), State.SUPERFLUOUS, "no generator declares it")
 
 
-def _is_meant(var: VarId, machines: set[str] | None) -> bool:
+def _is_meant(var: VarId, machines: set[str] | None, broken: frozenset[str]) -> bool:
     scope = var.placement.scope
-    if scope.value == "per-export":
+    if scope.value == "per-export" or var.placement.name in broken or (broken and not var.placement.name):
         return False
     return machines is None or not var.placement.name or var.placement.name in machines
 

@@ -30,6 +30,7 @@ from clanpy.modules.deferred import NixClass
 from clanpy.services import MachineFacts, Member, Service, Share, find_service
 from clanpy.services.errors import ServiceDeclarationError, UnknownRoleError
 from clanpy.services.generator import Generator
+from clanpy.services.generator_problems import problems
 
 
 @dataclass(slots=True)
@@ -201,7 +202,9 @@ class Roles:
             if service.generators is not None
         ]
         own = fleet_generators(self.fleet, machine, errors)
-        return merged(name, (*service_generators(known, shares, errors), *own), errors)
+        found = merged(name, (*service_generators(known, shares, errors), *own), errors)
+        errors.extend(wrong for generator in found for wrong in problems(generator, machine.class_))
+        return found
 
     def _member(self, machine: Machine, instance: Instance, role: str, final: Final) -> Member | None:
         if final.model is None:

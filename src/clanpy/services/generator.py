@@ -1,6 +1,6 @@
 """Generators as services, aspects, machines and the fleet declare them: what is generated, how, and where it goes.
 
-Declarations only. `clanpy.vars` checks them (`clanpy.generators.declare`) and runs them. A generator has one way of making its
+Declarations only. `clanpy.vars` checks them (`clanpy.services.generator_problems`) and runs them. A generator has one way of making its
 values: a built-in `kind`, a `script` (bash) or a `python` function; with none of them its prompts are its values.
 """
 
