@@ -203,6 +203,7 @@ recover() {
     previous_generation=$(field "$dir/previous" previous_generation)
     tools
   fi
+  [ -z "$rebooted" ] || [ -z "$previous" ] || boot_is_done
   guard_lock || exit
   [ -n "$why" ] || [ "$was" = finishing ] || why=${rebooted:+rebooted}
   [ -n "$why" ] || [ "$was" = finishing ] || why=interrupted

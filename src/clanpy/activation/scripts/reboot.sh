@@ -21,6 +21,11 @@ no_rescue_after_boot() {
   rmdir "$rescuer/multi-user.target.wants" "$rescuer" 2>/dev/null
 }
 
+boot_is_done() { # a host may be so early in its boot that nothing is called its running system yet
+  waited=0
+  until [ -n "$(running)" ] || [ "$waited" -ge 6000 ]; do nap; done
+}
+
 reboot_now() { # does not come back, unless it can't be done
   step "$1"
   sync
