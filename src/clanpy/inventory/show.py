@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clanpy.inventory.model import Deploy, Fleet, HostConfig, Instance, Machine, Role, User
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile
 
+
+if TYPE_CHECKING:
+    from clanpy.services.generator import Generator
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -77,6 +80,7 @@ def host_document(host: HostConfig, root: Path) -> dict[str, Any]:
             for user in host.users
         ],
         "gates": [gate.to_dict() for gate in host.gates],
+        "generators": [_generator(generator) for generator in host.generators],
         "modules": [_module(module, root) for module in host.modules],
         "homes": {account: [_module(m, root) for m in modules] for account, modules in host.homes.items()},
     }
@@ -134,6 +138,16 @@ def _role(role: Role) -> dict[str, Any]:
         "settings": dict(role.settings),
         "extra_modules": list(role.extra_modules),
     }
+
+
+def _generator(generator: Generator) -> dict[str, Any]:
+    from clanpy.services.generator import path_on_host  # noqa: PLC0415 - machines are listed without services
+
+    files = {
+        name: {"secret": file.secret, "path": path_on_host(generator.name, name, file) if file.deploy else None}
+        for name, file in generator.outputs().items()
+    }
+    return {"name": generator.name, "share": generator.share, "origin": generator.origin, "files": files}
 
 
 def _module(module: DeferredModule, root: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
 _WORDS = (("str", "string"), ("Any", "anything"), ("bool", "true or false"), ("int", "integer"), (" | None", ""))
@@ -44,12 +45,19 @@ def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
         is_table = get_origin(inner) is dict
         yield Setting(
             path=prefix + name,
-            type=type_text(inner) if entry is None else "table of tables" if is_table else "list of tables",
+            type=_type(info) if entry is None else "table of tables" if is_table else "list of tables",
             default=None if info.is_required() else _default(info.get_default(call_default_factory=True)),
             description=info.description or "",
         )
         if entry is not None:
             yield from settings_of(entry, f"{prefix}{name}.{'<name>.' if is_table else '<n>.'}")
+
+
+def _type(info: FieldInfo) -> str:
+    """The type of a setting; of one that is an option, in the words of its type."""
+    more = info.json_schema_extra
+    said = more.get("type_text") if isinstance(more, dict) else None
+    return said if isinstance(said, str) else type_text(info.annotation)
 
 
 def type_text(annotation: Any) -> str:
