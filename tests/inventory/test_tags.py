@@ -348,6 +348,21 @@ def test_what_a_tag_can_not_be_computed_from_is_refused(tag: str, said: str, tmp
     assert any(said in error.message for error in found), [error.message for error in found]
 
 
+def test_a_selection_of_nobody_is_worth_a_warning(tmp_path: Path) -> None:
+    text = FLEET + '[tags.t]\nselect = "type:desktop*"\n'
+    found = check(
+        write(
+            tmp_path,
+            {"inventory.toml": text, **{f"machines/{m}/configuration.nix": "" for m in ("alpha", "beta", "gamma")}},
+        )
+    )
+
+    assert found.errors == ()
+    assert [str(warning) for warning in found.warnings] == [
+        f"inventory.toml:{line_of(text, 'select =')}:1: no machine is in the selection of tag 't'"
+    ]
+
+
 # --- where tags come from ---
 
 
