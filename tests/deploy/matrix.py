@@ -326,6 +326,12 @@ def killed_at(stage: str) -> Act:
     return act
 
 
+def killed_at_once(trouble: Trouble) -> None:
+    """It evaluates and connects at the same time, first of all."""
+    trouble.until(lambda: any(e.get("event") == "run_started" for e in list(trouble.events)))
+    trouble.kill()
+
+
 def killed_in_activation(trouble: Trouble) -> None:
     trouble.on_file("/tmp/begun")
     trouble.kill()
@@ -487,8 +493,9 @@ CASES: tuple[Case, ...] = (
     # the controller
     *(
         Case(fault="the controller is killed", at=stage, act=killed_at(stage), expect=KILLED)
-        for stage in ("connect", "evaluate", "build")
+        for stage in ("connect", "build")
     ),
+    Case(fault="the controller is killed", at="evaluation", act=killed_at_once, expect=KILLED),
     Case(fault="the controller is killed", at="copy", **FAT_AND_SLOW, act=killed_at("copy"), expect=KILLED),
     Case(
         fault="the controller is killed", at="activation", new=HOLD, act=killed_in_activation, confirm=2, expect=KILLED

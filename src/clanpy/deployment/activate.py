@@ -256,7 +256,17 @@ class Guarded:
             self._heard.append(line.text)
 
     async def _confirm(self) -> ActivationResult:
-        return await self._over_fresh(self._say, self.activation.confirm_within + COMMIT_SECONDS)
+        ended = await self._over_fresh(self._say, self.activation.confirm_within + COMMIT_SECONDS)
+        if ended.outcome is None and not ended.alive and not self._is_rebooting(ended):
+            await self._over_fresh(self._revive, self.activation.activate_within)
+            return await self._result()
+        return ended
+
+    async def _revive(self, conn: Connection) -> FollowedPhase:
+        """Its guard is gone, with the boot that it ran in perhaps: it is started again, and sees to an end."""
+        self.host.note("its guard was killed: starting it again", level="warning", stage=Stage.CONFIRM)
+        await recover(conn, self.activation.id)
+        return await self._follow(conn)
 
     async def _say(self, conn: Connection) -> ActivationResult:
         """Say yes over a connection, or no where a gate was not passed."""
