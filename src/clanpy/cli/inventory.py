@@ -165,7 +165,9 @@ def _fleet_view(fleet: Fleet) -> Iterator[Any]:
     tags = new_table("tag", "machines", "selected by", "imports")
     for tag, members in fleet.tags.items():
         record = fleet.tag_records.get(tag)
-        add_row(tags, tag, " ".join(members), record.select if record else "", " ".join(record.imports) if record else "")
+        add_row(
+            tags, tag, " ".join(members), record.select if record else "", " ".join(record.imports) if record else ""
+        )
     yield tags
     yield ""
     instances = new_table("instance", "service", "role", "machines")

@@ -174,7 +174,8 @@ def _command(words: list[str]) -> int:
 def hoisted(words: Sequence[str]) -> list[str]:
     """Move the global options to the front, wherever they stand (but not behind `--`)."""
     end = words.index("--") if "--" in words else len(words)
-    front, rest = [], []
+    front: list[str] = []
+    rest: list[str] = []
     queue = list(words[:end])
     while queue:
         word = queue.pop(0)
