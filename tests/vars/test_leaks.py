@@ -94,10 +94,10 @@ FLEET = [
         name="password", kind=Password(hash="sha512", prompt="q"), prompts={"q": Prompt(type="multiline-hidden")}
     ),
     # The body of a script is no secret (it is in the fleet, and in Nix); what it makes is. So it makes it from an answer.
-    script("made", "cat $prompts/s > $out/value; sleep 0.05", prompts={"s": Prompt(type="hidden")}),
+    script("made", "cat $prompts/s > $out/value; sleep 0.3", prompts={"s": Prompt(type="hidden")}),
     script(
         "both",
-        "cat $in/made/value $prompts/r > $out/value; echo public > $out/seen; sleep 0.05",
+        "cat $in/made/value $prompts/r > $out/value; echo public > $out/seen; sleep 0.3",
         files={"value": VarFile(), "seen": PUBLIC},
         dependencies=("made",),
         prompts={"r": Prompt(type="hidden")},
