@@ -253,3 +253,27 @@ def test_a_file_that_has_changed_is_read_again(known: Path, other_key: str) -> N
     write(known, f"cinnabar {other_key}\n")
 
     assert len(hosts.lookup([known], Name("cinnabar")).keys) == 1
+
+
+async def test_a_key_that_is_recorded_for_the_same_host_elsewhere_is_good_and_no_other(
+    sshd: Sshd, tmp_path: Path
+) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"gate,[elsewhere]:2222 {sshd.public_host_key}\n")
+    for entry in ("gate", "[elsewhere]:2222"):
+        async with connect(sshd.target(known_hosts=(known,), known_as=(entry,))) as conn:
+            assert (await conn.run("true")).ok
+    with pytest.raises(HostKeyError, match="no host key is recorded"):
+        async with connect(sshd.target(known_hosts=(known,), known_as=("other",))):
+            pass
+    other = " ".join((make_key(tmp_path / "other").with_name("other.pub")).read_text().split()[:2])
+    known.write_text(f"gate {other}\n")
+    with pytest.raises(HostKeyError, match="shows another host key") as caught:
+        async with connect(
+            sshd.target(known_hosts=(known,), known_as=("gate",), host_key_check=HostKeyCheck.ACCEPT_NEW)
+        ):
+            pass
+    assert caught.value.place is not None
+    known.write_text(f"gate {other}\n[127.0.0.1]:{sshd.port} {sshd.public_host_key}\n")
+    async with connect(sshd.target(known_hosts=(known,), known_as=("gate",))) as conn:
+        assert (await conn.run("true")).ok

@@ -145,7 +145,8 @@ def _real(targets: Mapping[str, tuple[Target, ...]], name: str) -> Iterator[tupl
     from clanpy.cli.ways import RealWays  # noqa: PLC0415 - rooms are imported when a command runs
 
     assert isinstance(targets, RealWays)
-    yield from ((way, targets.target(name, way)) for way in targets.ways(name))
+    ways = targets.ways(name)
+    yield from zip(ways, targets.targets(name, ways), strict=True)
 
 
 def _rehearsed(targets: Mapping[str, tuple[Target, ...]], name: str) -> Iterator[tuple[Way, Target]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clanpy.deployment.errors import NoTargetError
@@ -38,6 +39,9 @@ def overrides(fleet: Fleet, given: Sequence[str]) -> dict[str | None, str]:
     return found
 
 
+SSH_PORT = 22
+
+
 class RealWays(Mapping[str, tuple[Target, ...]]):
     """Machine → targets, to be tried in order."""
 
@@ -53,7 +57,7 @@ class RealWays(Mapping[str, tuple[Target, ...]]):
         if name not in self.fleet.machines:
             raise KeyError(name)
         if name not in self._made:
-            self._made[name] = tuple(self.target(name, way) for way in self.ways(name))
+            self._made[name] = self.targets(name, self.ways(name))
         return self._made[name]
 
     def __contains__(self, name: object) -> bool:
@@ -92,8 +96,16 @@ class RealWays(Mapping[str, tuple[Target, ...]]):
             self._only = name
         return self._given.get(None)
 
-    def target(self, name: str, way: Way) -> Target:
-        """How a way is dialled."""
+    def targets(self, name: str, ways: Sequence[Way]) -> tuple[Target, ...]:
+        """How ways are dialled. A host key that is recorded for one of them, or for the machine's name, is good on all."""
+        made = [self._target(name, way) for way in ways]
+        entries = {
+            name,
+            *(target.host if target.port in {None, SSH_PORT} else f"[{target.host}]:{target.port}" for target in made),
+        }
+        return tuple(replace(target, known_as=tuple(sorted(entries))) for target in made)
+
+    def _target(self, name: str, way: Way) -> Target:
         like = Target(host=name, name=name, known_hosts=(self.known_hosts,), host_key_check=self.check)
         hops = tuple(
             parse_target(hop, like=Target(host="", known_hosts=(self.known_hosts,), host_key_check=self.check))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +26,15 @@ _Stamp = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """Under which names a host's key is recorded: its name (or alias), the address that was dialled, the port."""
+    """Under which names a host's key is recorded: its name (or alias), the address that was dialled, the port.
+
+    `also` are entries of the same host reached elsewhere (`name`, `[name]:port`): they count where none is recorded under the others.
+    """
 
     host: str
     address: str = ""
     port: int = DEFAULT_PORT
+    also: tuple[str, ...] = ()
 
     @property
     def entry(self) -> str:
@@ -43,6 +47,11 @@ class Name:
         if self.port == DEFAULT_PORT:
             return ((self.host, self.address),)
         return tuple((f"[{name}]:{self.port}", "") for name in (self.host, self.address) if name)
+
+    @property
+    def elsewhere(self) -> tuple[tuple[str, str], ...]:
+        """The (host, address) pairs of the same host elsewhere."""
+        return tuple((entry, "") for entry in self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +81,14 @@ class KnownHosts:
     def lookup(self, files: Sequence[Path], name: Name) -> Known:
         """What `files` say about a host."""
         loaded = [hosts for file in files if (hosts := self._load(file)) is not None]
-        found = _match(loaded, name.exact)
-        if name.port == DEFAULT_PORT or found.authorities:
+        found = _here(loaded, name)
+        if not name.also:
             return found
-        plain = _match(loaded, ((name.host, name.address),))
-        return Known(found.keys, plain.authorities, (*found.revoked, *plain.revoked), plain.keys)
+        others = _match(loaded, name.elsewhere)
+        revoked = (*found.revoked, *others.revoked)
+        if found.trusted or found.authorities:
+            return replace(found, revoked=revoked)
+        return replace(others, revoked=revoked)
 
     def _load(self, file: Path) -> asyncssh.SSHKnownHosts | None:
         try:
@@ -88,6 +100,15 @@ class KnownHosts:
         except OSError:
             return None
         return kept[1]
+
+
+def _here(loaded: Sequence[asyncssh.SSHKnownHosts], name: Name) -> Known:
+    """What is recorded under the names that are dialled."""
+    found = _match(loaded, name.exact)
+    if name.port == DEFAULT_PORT or found.authorities:
+        return found
+    plain = _match(loaded, ((name.host, name.address),))
+    return Known(found.keys, plain.authorities, (*found.revoked, *plain.revoked), plain.keys)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
@@ -122,7 +143,7 @@ def recorded_at(files: Sequence[Path], name: Name) -> Iterator[tuple[Place, asyn
             continue
         for number, line in lines:
             # a line that names the host and its address matches by both
-            for key in dict.fromkeys(_match([_parse(iter([line]))], name.exact).keys):
+            for key in dict.fromkeys(_match([_parse(iter([line]))], (*name.exact, *name.elsewhere)).keys):
                 yield Place(str(file), number), key
 
 

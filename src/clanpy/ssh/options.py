@@ -76,7 +76,7 @@ class Route:
         """Under which names the host's key is recorded, when it is dialled at `address` (empty: not known)."""
         if self.options.host_key_alias:
             return Name(self.options.host_key_alias)
-        return Name(self.options.host, address, self.options.port)
+        return Name(self.options.host, address, self.options.port, self.target.known_as)
 
     def keys_offered(self) -> tuple[str, ...]:
         """The keys that are offered to the host, for messages: where each is from and its fingerprint."""

@@ -35,6 +35,7 @@ class Target:
         jump: the hosts to go through, the nearest first.
         elevation: how an account that is not root becomes root there.
         socks: `host:port` of a SOCKS proxy on this computer that dials, and looks the name up (tor's, for onion services).
+        known_as: entries of known hosts of the same host elsewhere (`name`, `[name]:port`), for a host that is reached on many ways.
         isolated: nothing of the user's own SSH set-up is read: no configuration, known hosts, keys or agent.
     """
 
@@ -48,6 +49,7 @@ class Target:
     jump: tuple[Target, ...] = ()
     elevation: Elevation = Elevation.SUDO
     socks: str | None = None
+    known_as: tuple[str, ...] = ()
     isolated: bool = False
 
     @property
