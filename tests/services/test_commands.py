@@ -49,6 +49,15 @@ def test_the_services_there_are_can_be_listed_without_a_fleet(
     assert all(row["description"] and row["roles"] for row in found)
 
 
+def test_a_service_that_is_broken_hides_none_of_the_others(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"services/bad/service.py": "1 / 0\n"})
+    code, out, err = said(capsys, root, "services", "list")
+
+    assert code == 65
+    assert "hello-world" in out
+    assert "services/bad/service.py:1" in err
+
+
 def test_a_service_is_shown_with_its_roles_and_what_they_can_be_set_to(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

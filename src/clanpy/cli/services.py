@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clanpy.cli.context import Json, fleet_root, new_app, print_json, print_lines, say, settings, uses_colour
-from clanpy.errors import FleetNotFoundError, NothingMatchedError, UsageError, nearest
+from clanpy.errors import ClanpyError, FleetNotFoundError, NothingMatchedError, UsageError, nearest, raise_all
 
 
 if TYPE_CHECKING:
@@ -33,11 +33,22 @@ def list_(ctx: typer.Context, *, as_json: Json = False) -> None:
     from clanpy.services.registry import available  # noqa: PLC0415 - the same
 
     root = _root(ctx)
-    found = [(offer, find_service(offer.name, offer.input, root)[0]) for offer in available(root)]
+    found: list[tuple[Available, Service]] = []
+    errors: list[ClanpyError] = []
+    for offer in available(root):
+        try:
+            found.append((offer, find_service(offer.name, offer.input, root)[0]))
+        except ClanpyError as error:  # one that is broken hides none of the others
+            errors.append(error)
     if as_json:
         rows = [{**_head(offer, service), "roles": list(service.roles)} for offer, service in found]
         print_json({"schema": "clanpy.services/1", "services": rows})
-        return
+    else:
+        _print_list(ctx, found)
+    raise_all(errors)
+
+
+def _print_list(ctx: typer.Context, found: Sequence[tuple[Available, Service]]) -> None:
     from clanpy.ui.table import table_lines  # noqa: PLC0415 - only for people
 
     cells = [
