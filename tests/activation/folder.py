@@ -64,6 +64,14 @@ mkdir -p "$HOME/.local/state/home-manager/gcroots"
 ln -sfn "$top" "$HOME/.local/state/home-manager/gcroots/current-home"
 """
 
+# Becoming somebody else, as far as it is seen that it was done.
+SUDO = """#!/bin/sh
+echo "sudo $*" >>"{root}/calls"
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"""
+
 # What nixpkgs has as `apply`: profile and boot entry at once, and 1 for whatever goes wrong.
 APPLY = """#!/bin/sh
 echo "apply $*" >>"{root}/calls"
@@ -316,8 +324,9 @@ def make_machine(folder: Path, shell: str = "dash") -> Machine:
     (tools / "nix-env").write_text(NIX_ENV)
     (tools / "nix-env").chmod(0o755)
     (tools / "systemd-run").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "sudo").write_text(SUDO.format(root=root))
     (root / "reboot").write_text(REBOOT.format(root=root))
-    for program_ in (tools / "systemd-run", root / "reboot"):
+    for program_ in (tools / "systemd-run", tools / "sudo", root / "reboot"):
         program_.chmod(0o755)
     # busybox is whichever program it is called as.
     (folder / "sh").symlink_to(program)

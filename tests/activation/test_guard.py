@@ -20,6 +20,7 @@ from clanpy.activation import (
     GuardError,
     GuardOutcome,
     Phase,
+    SwitchStatus,
     UnknownRunError,
     Wanted,
     confirm,
@@ -134,6 +135,49 @@ async def test_darwin_is_activated_as_root_and_then_gets_its_profile(machine: Ma
     assert machine.calls == ["activate new"]
 
 
+def from_before_2025(machine: Machine, name: str, *, deprecated: bool = False) -> str:
+    """Have a darwin system do a part of its activation as the person who uses the machine; later ones have the script, and say so."""
+    script = machine.root / "nix/store" / name / "activate-user"
+    mark = "# nix-darwin: deprecated\n" if deprecated else ""
+    script.write_text(f"#!/bin/sh\n{mark}echo activate-user {name} >>{machine.root}/calls\n")
+    script.chmod(0o755)
+    return str(script)
+
+
+async def test_darwin_from_before_2025_does_its_part_as_the_person_who_uses_the_machine(machine: Machine) -> None:
+    old, new = machine.add("old"), machine.add("new", "fail2")
+    machine.install(old)
+    before, after = from_before_2025(machine, "old"), from_before_2025(machine, "new")
+    done = await to_the_end(machine, activation(new, class_="darwin", primary_user="ann"))
+    assert (done.outcome, machine.running) == (ROLLED_BACK, old)
+    assert machine.calls == [
+        f"sudo -n -H -u ann -- {after}",
+        "activate-user new",
+        "activate new",
+        f"sudo -n -H -u ann -- {before}",
+        "activate-user old",
+        "activate old",
+    ]
+
+
+async def test_darwin_of_today_is_activated_by_root_alone(one: Machine) -> None:
+    one.install(one.add("old"))
+    new = one.add("new")
+    from_before_2025(one, "new", deprecated=True)
+    await to_the_end(one, activation(new, class_="darwin", primary_user="ann"))
+    assert one.calls == ["activate new"]
+
+
+async def test_darwin_from_before_2025_says_so_when_nobody_is_known_to_use_the_machine(one: Machine) -> None:
+    one.install(one.add("old"))
+    new = one.add("new")
+    from_before_2025(one, "new")
+    done = await to_the_end(one, activation(new, class_="darwin"))
+    assert done.outcome is CONFIRMED
+    assert any("nobody is known to be the primary user" in line for line in done.log_tail)
+    assert one.calls == ["activate new"]
+
+
 async def test_darwin_goes_back_by_activating_what_ran(one: Machine) -> None:
     old, new = one.add("old"), one.add("new", "fail2")
     one.install(old)
@@ -233,6 +277,7 @@ async def test_an_activation_that_fails_goes_back_to_what_ran(
     machine.install(old)
     done = await to_the_end(machine, activation(new))
     assert (done.outcome, done.code, done.why) == (ROLLED_BACK, code, why)
+    assert done.status is SwitchStatus(code)
     assert (machine.running, machine.profile, machine.boot_entry) == (old, old, old)
     assert machine.calls == ["test new", "test old"]
 

@@ -21,7 +21,6 @@ from support.lab import wait_for
 
 
 Rehearse = Callable[..., Rehearsal]
-lab = [pytest.mark.lab, pytest.mark.nix]
 BASE = Options(confirm_within=20)
 
 
@@ -74,6 +73,7 @@ async def test_each_goal_goes_as_far_as_it_says_and_is_then_left_alone(rehearse:
     assert fleet.running(host) == running
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_a_specialisation_is_made_live_and_found_to_be_so(rehearse: Rehearse) -> None:
@@ -92,6 +92,7 @@ async def test_a_specialisation_is_made_live_and_found_to_be_so(rehearse: Rehear
     assert fleet.running(host) == fleet.profile(host)
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_a_mac_knows_neither_the_goal_boot_nor_specialisations(rehearse: Rehearse) -> None:
@@ -139,6 +140,7 @@ async def test_a_machine_is_rebooted_and_confirmed_in_the_new_boot(rehearse: Reh
     assert outcome(await fleet.update(), host) is Outcome.UNCHANGED
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_a_gate_that_fails_after_the_reboot_brings_the_machine_back(rehearse: Rehearse) -> None:
@@ -152,6 +154,7 @@ async def test_a_gate_that_fails_after_the_reboot_brings_the_machine_back(rehear
     assert fleet.running(host) == fleet.profile(host) == boot_entry(fleet, host) == before
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_a_machine_that_does_not_come_back_is_told_in_time(rehearse: Rehearse) -> None:
@@ -195,7 +198,7 @@ def test_an_activation_whose_controller_is_gone_is_gone_on_with(rehearse: Rehear
 
 @pytest.mark.lab
 @pytest.mark.nix
-@pytest.mark.parametrize("class_", ["nixos", "darwin"])
+@pytest.mark.parametrize("class_", ["nixos", pytest.param("darwin", marks=pytest.mark.slow)])
 def test_generations_are_listed_and_gone_back_to(rehearse: Rehearse, class_: str) -> None:
     fleet = rehearse(nixos=int(class_ == "nixos"), darwin=int(class_ == "darwin"))
     (host,) = fleet.hosts
@@ -216,3 +219,62 @@ def test_generations_are_listed_and_gone_back_to(rehearse: Rehearse, class_: str
     assert fleet.running(host) == fleet.profile(host) == second
     listed = fleet.clanpy("machines", "generations", host.name).stdout
     assert "running profile" in listed
+
+
+HOME = """
+[users.crs58]
+imports = ["core"]
+[instances.people]
+module.name = "users"
+[instances.people.roles.default]
+machines = ["{host}"]
+settings = {{ user = "crs58", managed = false, home_manager = "standalone" }}
+"""
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+def test_a_home_refuses_files_in_its_way_takes_them_aside_when_told_and_is_taken_back(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=0, darwin=1)
+    (host,) = fleet.hosts
+    fleet.write("modules/home/core.nix", '{ home.file.".other".text = "o"; }\n')
+    fleet.inventory(HOME.format(host=host.name))
+    assert fleet.clanpy("machines", "update").returncode == 0
+    fleet.write("modules/home/core.nix", '{ home.file.".greeting".text = "hi"; }\n')
+    fleet.lab.run_in(host, ["sh", "-c", "echo mine >~crs58/.greeting"])
+
+    refused = fleet.clanpy("machines", "update")
+    assert refused.returncode == ExitCode.HOSTS_FAILED
+    assert "files that home-manager did not make are in the way, and nothing was changed" in refused.stderr
+    assert fleet.lab.run_in(host, ["sh", "-c", "cat ~crs58/.greeting ~crs58/.other"]).stdout == "mine\no"
+
+    taken = fleet.clanpy("machines", "update", "--home-backup-extension", "old")
+    assert taken.returncode == 0, taken.stderr
+    assert fleet.lab.run_in(host, ["sh", "-c", "cat ~crs58/.greeting ~crs58/.greeting.old"]).stdout == "himine\n"
+
+    back = fleet.clanpy("machines", "rollback", host.name, "--home", "crs58")
+    assert back.returncode == 0, back.stderr
+    assert (
+        fleet.lab.run_in(host, ["sh", "-c", "ls -A ~crs58 | grep -v greeting.old"]).stdout.split().count(".other") == 1
+    )
+    known = json.loads(fleet.clanpy("machines", "generations", host.name, "--home", "crs58", "--json").stdout)
+    assert [(found["number"], found["running"]) for found in known["generations"]] == [(1, True), (2, False)]
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+async def test_another_switch_on_the_machine_is_told_as_a_lock(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    before = (await fleet.update()).state.hosts[host.name].system
+    hold = "exec 9>/run/nixos/switch-to-configuration.lock; flock 9; touch /tmp/held; exec sleep 60"
+    fleet.lab.run_in(host, ["sh", "-c", f"({hold}) >/dev/null 2>&1 & while [ ! -e /tmp/held ]; do :; done"])
+    fleet.greet("new")
+    result = await fleet.update()
+    error = result.state.hosts[host.name].error
+    assert error is not None
+    assert (outcome(result, host), error["code"]) == (Outcome.LOCKED, "CP0522")
+    assert result.exit_code is ExitCode.CONFLICT
+    assert fleet.running(host) == before
+    fleet.lab.run_in(host, ["sh", "-c", "kill $(pidof sleep)"])
+    assert outcome(await fleet.update(), host) is Outcome.CONFIRMED

@@ -29,7 +29,7 @@ as_account() { # COMMAND...: as the account whose home it is, with an environmen
 # Darwin systems from before 2025 do a part of their activation as the person who uses the machine.
 activate_person() { # PATH
   [ -x "$1/activate-user" ] && ! grep -q '^# nix-darwin: deprecated$' "$1/activate-user" || return 0
-  [ -n "$person" ] || person=$(stat -f %Su /dev/console 2>/dev/null)
+  [ -n "$person" ] || person=$(stat -f %Su /dev/console 2>/dev/null) || person=
   if [ -z "$person" ] || [ "$person" = root ]; then
     echo "clanpy: activate-user was not run: nobody is known to be the primary user"
   else
