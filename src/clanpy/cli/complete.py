@@ -6,6 +6,7 @@ The fleet is not loaded for this: names are taken from the TOML files as they st
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import sys
@@ -167,14 +168,20 @@ def _texts(value: Any) -> Iterator[str]:
     yield from (text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
+_WHOLE = ("inventory.toml", "inventory.json")  # the latter is a clan's
+
+
 def _documents(root: Path | None) -> Iterator[Mapping[str, Any]]:
     if root is None:
         return
-    for path in [root / "inventory.toml", *sorted(root.glob("inventory/*.toml"))]:
+    for path in [*(root / name for name in _WHOLE), *sorted(root.glob("inventory/*.toml"))]:
+        read = json.loads if path.suffix == ".json" else tomllib.loads
         try:
-            yield tomllib.loads(path.read_text(encoding="utf-8"))
+            document = read(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue  # a file that is broken offers nothing; `clanpy check` says why
+        if isinstance(document, dict):
+            yield document
 
 
 def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -185,4 +192,4 @@ def _table(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _root() -> Path | None:
     given = os.environ.get("CLANPY_FLEET")
     here = Path(given) if given else Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "inventory.toml").is_file()), None)
+    return next((folder for folder in (here, *here.parents) if any((folder / name).is_file() for name in _WHOLE)), None)
