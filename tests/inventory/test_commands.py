@@ -115,16 +115,27 @@ def test_init_makes_a_fleet_that_check_likes(
     monkeypatch.setenv("HOME", str(tmp_path))
     write(tmp_path, {".ssh/id_ed25519.pub": "ssh-ed25519 AAAA me\n"})
     folder = tmp_path / "new"
+    monkeypatch.setenv("SOPS_AGE_KEY_FILE", str(tmp_path / "keys.txt"))
     code, out, err = said(capsys, "init", str(folder), "--user", "ann")
 
     assert code == 0
     assert str(folder / "inventory.toml") in out.splitlines()
-    assert "clanpy lab up" in err
+    assert "clanpy check && clanpy lab up" in err
+    assert f"made a new private key in {tmp_path / 'keys.txt'}" in err
+    assert said(capsys, "vars", "check", "--fleet", str(folder))[0] == 0
     assert "ssh-ed25519 AAAA me" in (folder / "inventory.toml").read_text()
     assert said(capsys, "check", "--fleet", str(folder))[0] == 0
     code, _, err = said(capsys, "init", str(folder))
     assert code == 2
     assert "is not empty" in err
+
+
+def test_init_leaves_the_secrets_alone_when_told_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = said(capsys, "init", str(tmp_path / "new"), "--no-vars")
+
+    assert code == 0
+    assert "clanpy vars keygen && clanpy vars generate" in err
+    assert not (tmp_path / "new" / "vars").exists()
 
 
 def test_init_refuses_a_private_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
