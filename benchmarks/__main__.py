@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import deploy, scale, services, startup
+from benchmarks import deploy, rollout, scale, services, startup
 
 
-for benchmark in (startup, deploy, scale, services):
+for benchmark in (startup, deploy, scale, services, rollout):
     benchmark.main([word for word in sys.argv[1:] if word == "--write"])
