@@ -149,7 +149,18 @@ def test_it_can_be_shown_as_json(fleet: Fleet) -> None:
     assert set(document) == {"schema", "root", "meta", "machines", "users", "tags", "instances", "aspects"}
 
     host = json.loads(json.dumps(show_host(resolve(fleet, "scheelite"), fleet.root)))
-    assert set(host) == {"schema", "machine", "domain", "targets", "instances", "users", "gates", "modules", "homes"}
+    assert set(host) == {
+        "schema",
+        "machine",
+        "domain",
+        "targets",
+        "instances",
+        "users",
+        "generators",
+        "gates",
+        "modules",
+        "homes",
+    }
     assert not any(str(fleet.root) in json.dumps(module) for module in host["modules"])
 
 
