@@ -152,6 +152,7 @@ _KINDS: Mapping[str, Callable[[], Iterator[str]]] = {
     "user": _users,
     "instance": _instances,
     "role": _roles,
+    "is": lambda: iter(("changed", "failed", "stale", "unreachable")),
 }
 
 

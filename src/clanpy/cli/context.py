@@ -93,6 +93,15 @@ Tags = Annotated[
     str | None,
     typer.Option("--tags", help="Machines that carry all of these tags", autocompletion=complete_tags, metavar="A,B"),
 ]
+ChangedSince = Annotated[
+    str | None,
+    typer.Option(
+        "--changed-since",
+        metavar="REV",
+        help="Only machines that read other files than at this revision of git",
+        show_default=False,
+    ),
+]
 Parallel = Annotated[
     int | None,
     typer.Option(

@@ -10,6 +10,7 @@ import typer
 from clanpy.cli import editing, live
 from clanpy.cli.context import (
     BuildHost,
+    ChangedSince,
     ConfirmWithin,
     DryRun,
     Format,
@@ -86,6 +87,7 @@ def update(
     *,
     names: Names = None,
     tags: Tags = None,
+    changed_since: ChangedSince = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     parallel: Parallel = None,
@@ -158,7 +160,9 @@ def update(
         reports=tuple(report or ()),
         as_json=as_json,
     )
-    raise typer.Exit(verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags)), how))
+    raise typer.Exit(
+        verbs.update(ctx, verbs.Selection(names=names or (), tags=split_tags(tags), since=changed_since), how)
+    )
 
 
 @app.command()
@@ -167,6 +171,7 @@ def build(
     *,
     names: Names = None,
     tags: Tags = None,
+    changed_since: ChangedSince = None,
     build_host: BuildHost = None,
     retries: Retries = 2,
     host_key_check: HostKeys = KeyCheck.STRICT,
@@ -175,7 +180,7 @@ def build(
     """Build machines and activate nothing; prints the store paths."""
     from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
-    selection = verbs.Selection(names=names or (), tags=split_tags(tags))
+    selection = verbs.Selection(names=names or (), tags=split_tags(tags), since=changed_since)
     how = verbs.How(build_host=build_host, retries=retries, check=host_key_check, as_json=as_json)
     raise typer.Exit(verbs.build(ctx, selection, how))
 
@@ -267,6 +272,7 @@ def status(
     *,
     names: Names = None,
     tags: Tags = None,
+    changed_since: ChangedSince = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 when a machine is not current, with 4 when one is unreachable")
     ] = False,
@@ -286,6 +292,6 @@ def status(
     """
     from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
-    selection = verbs.Selection(names=names or (), tags=split_tags(tags))
+    selection = verbs.Selection(names=names or (), tags=split_tags(tags), since=changed_since)
     how = verbs.How(parallel=parallel, retries=retries, check=host_key_check, as_json=as_json)
     raise typer.Exit(verbs.status(ctx, selection, how, form=form, evaluate=evaluate, check=check))

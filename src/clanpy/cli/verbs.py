@@ -20,10 +20,11 @@ from clanpy.deployment.execute import execute_exit_code
 from clanpy.deployment.generations import Known, known_generations
 from clanpy.deployment.live import Live
 from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Options
+from clanpy.deployment.selecting import changed_since, live_kind
 from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
 from clanpy.deployment.status import HostStatus, evaluated, status_exit_code, what_is_known
 from clanpy.deployment.status import status as ask_status
-from clanpy.errors import ClanpyError, ExitCode, UsageError
+from clanpy.errors import ClanpyError, ExitCode, NothingMatchedError, UsageError
 from clanpy.events import Outcome
 from clanpy.machines import select, select_one
 from clanpy.rollout.reading import policy_named
@@ -57,10 +58,11 @@ STATE_STYLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which machines: by names or globs, and by tags that all of them carry."""
+    """Which machines: by selections, by tags that all of them carry, and by what has changed since a revision of git."""
 
     names: Sequence[str] = ()
     tags: Sequence[str] = ()
+    since: str | None = None
 
     def of(self, site: Site) -> tuple[Machine, ...]:
         """The machines.
@@ -68,7 +70,15 @@ class Selection:
         Raises:
             NothingMatchedError: a name or tag does not exist, or nothing is left.
         """
-        return select(site.fleet, self.names, self.tags)
+        more = [live_kind(site.surroundings, site.journal)] if any("is:" in name for name in self.names) else []
+        found = select(site.fleet, self.names, self.tags, more=more)
+        if self.since is None:
+            return found
+        changed = changed_since(site.surroundings, self.since, [machine.name for machine in found])
+        chosen = tuple(machine for machine in found if machine.name in changed)
+        if not chosen:
+            raise NothingMatchedError(f"no machine has changed since {self.since}")
+        return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
