@@ -1,6 +1,6 @@
 """How long a fleet takes to load and to resolve, and how much memory: everything between the files and what Nix is handed.
 
-    python benchmarks/inventory.py [MACHINES …]
+    python -m benchmarks.inventory [MACHINES …]
 
 A synthetic fleet: every machine is in 20 instances of built-in and own services and imports 20 aspects. Loading checks the whole
 inventory; listing is what `machines list` reads; resolving makes every machine complete. Each size runs in a process of its own.
@@ -98,7 +98,9 @@ def main(sizes: tuple[int, ...]) -> None:
     for machines in sizes:
         with tempfile.TemporaryDirectory() as folder:
             write(Path(folder), machines)
-            subprocess.run([sys.executable, __file__, "--measure", folder], check=True)
+            # As a module: this folder has files that are called as modules of Python are.
+            words = [sys.executable, "-m", "benchmarks.inventory", "--measure", folder]
+            subprocess.run(words, check=True, cwd=Path(__file__).resolve().parent.parent)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest, raise_all
 from clanpy.inventory.aspects import Aspects
+from clanpy.inventory.collector import collector_paused
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.gates import gates_of
@@ -92,7 +93,10 @@ class Resolver:
         """One machine, and what is wrong with it."""
         if name not in self.fleet.machines:
             raise UnknownNameError(f"there is no machine '{name}'", hint=nearest(name, self.fleet.machines))
-        machine = self.fleet.machines[name]
+        with collector_paused():
+            return self._host(self.fleet.machines[name])
+
+    def _host(self, machine: Machine) -> tuple[HostConfig, list[ClanpyError]]:
         errors: list[ClanpyError] = []
         parts = list(self.roles.parts(machine, errors))
         errors.extend(pending for part in parts for pending in part.final.pending)
@@ -115,7 +119,7 @@ class Resolver:
                 ]
             ),
             homes={name: tuple(map(written, home)) for name, home in self._homes(found, parts, errors)},
-            generators=self.roles.generators(name, errors, parts),
+            generators=self.roles.generators(machine.name, errors, parts),
             packages=self._layers(machine.system, errors),
             gates=gates_of(self.fleet, machine, memberships, errors),
         )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from clanpy.errors import ClanpyError, Place, raise_all
 from clanpy.inventory.aspects import find_aspects
 from clanpy.inventory.build import build_fleet
+from clanpy.inventory.collector import collector_paused
 from clanpy.inventory.errors import BadNameError
 from clanpy.inventory.evaluation import Evaluated, evaluate_fleet, place_in_modules
 from clanpy.inventory.kinds import Name, Table
@@ -52,6 +53,11 @@ def load(root: Path) -> Fleet:
 
 def load_all(root: Path) -> Loaded:
     """Load the fleet in a folder, going on after errors as far as there is something to go on with."""
+    with collector_paused():
+        return _load_all(root)
+
+
+def _load_all(root: Path) -> Loaded:
     root = root.absolute()
     if (root / _PENDING).exists():
         _settle(root)
