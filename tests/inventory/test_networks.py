@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clanpy.errors import ClanpyError, UsageError
-from clanpy.inventory.networks import networks
+from clanpy.errors import UsageError
+from clanpy.inventory.networks import network_errors, networks
 from clanpy.inventory.ways import ways_to
 from support.fleets import META, fleet
 
@@ -136,6 +136,14 @@ def test_all_that_was_tried_is_told_when_there_is_no_way(tmp_path: Path) -> None
     )
 
 
-def test_a_service_that_cannot_say_its_addresses_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ClanpyError, match="fails in what role 'peer' exports"):
-        reached(tmp_path, instance("net"), more={"services/net/service.py": NET.replace("yield Network", "1 / 0 #")})
+def test_a_service_that_cannot_say_its_addresses_takes_no_other_way_away_and_is_told(tmp_path: Path) -> None:
+    broken = {**FILES, "services/net/service.py": NET.replace("yield Network", "1 / 0 #")}
+    found = fleet(tmp_path, ALPHA + INVENTORY + instance("net"), broken)
+    without = fleet(tmp_path / "b", ALPHA + instance("net"), broken)
+
+    assert [way.target for way in ways_to(found, found.machines["alpha"]).found] == ["ops@one:23", "two"]
+    (error,) = network_errors(found)
+    assert "fails in what role 'peer' exports" in error.message
+    assert any(
+        "fails in what role 'peer' exports" in line for line in ways_to(without, without.machines["alpha"]).tried
+    )

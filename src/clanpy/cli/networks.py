@@ -23,7 +23,7 @@ from clanpy.cli.context import (
     split_tags,
     uses_colour,
 )
-from clanpy.errors import ExitCode, NothingMatchedError, nearest
+from clanpy.errors import ExitCode, NothingMatchedError, nearest, raise_all
 
 
 if TYPE_CHECKING:
@@ -45,14 +45,16 @@ def _networks() -> None:
 @app.command("list")
 def list_(ctx: typer.Context, *, as_json: Json = False) -> None:
     """List the networks that services export, in the order in which they are tried."""
-    from clanpy.inventory.networks import networks  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.inventory.networks import network_errors, networks  # noqa: PLC0415 - imported when a command runs
 
-    found = networks(open_fleet(ctx))
+    fleet = open_fleet(ctx)
+    found = networks(fleet)
     if as_json:
         print_json({"schema": "clanpy.networks/1", "networks": [network.to_dict() for network in found]})
-        return
-    head = ("NETWORK", "PRIORITY", "SERVICE", "DIALLED", "MACHINES", "WITH AN ADDRESS")
-    _print_table(ctx, head, [_row(network) for network in found])
+    else:
+        head = ("NETWORK", "PRIORITY", "SERVICE", "DIALLED", "MACHINES", "WITH AN ADDRESS")
+        _print_table(ctx, head, [_row(network) for network in found])
+    raise_all(network_errors(fleet))
 
 
 def _row(network: FleetNetwork) -> Sequence[str]:

@@ -73,6 +73,7 @@ class Exports:
     roles: Roles
     calls: int = 0
     networks: tuple[FleetNetwork, ...] | None = None
+    unsaid: tuple[ClanpyError, ...] = ()
     _said: dict[Node, tuple[Export, ...] | ClanpyError] = field(default_factory=dict)
     _open: list[Node] = field(default_factory=list)
     _found: dict[tuple[Any, ...], Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
@@ -96,6 +97,20 @@ class Exports:
                     [r for r in self._records(service, instance, role) if isinstance(r.value, kind)]
                 )
             return self._found[key]
+
+    def sayable(self) -> tuple[tuple[Record, ...], tuple[ClanpyError, ...]]:
+        """Everything that is exported, and why some members can't say what they export."""
+        found: list[Record] = []
+        errors: dict[str, ClanpyError] = {}
+        for instance, role, machine in self.nodes():
+            service = self.roles.fleet.instances[instance].service
+            try:
+                values = self.of((instance, role, machine))
+            except ClanpyError as error:
+                errors.setdefault(str(error), error)
+            else:
+                found += [Record(service, instance, role, machine, value) for value in values]
+        return tuple(found), tuple(errors.values())
 
     def records(self, kind: type[Export] = Export) -> tuple[Record, ...]:
         """Everything that is exported of a kind, and by whom, in the order of instances, roles and machines."""

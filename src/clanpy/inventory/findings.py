@@ -117,18 +117,15 @@ def _instances(roles: Roles) -> Iterator[ClanpyError]:
 
 def _exports(roles: Roles) -> Iterator[ClanpyError]:
     """What members can't say of themselves, whether somebody asks for it or not; addresses that are none."""
-    records = []
-    for node in roles.exports.nodes():
-        try:
-            records += [(node, value) for value in roles.exports.of(node)]
-        except ClanpyError as error:
-            yield error
-    for (instance, role, machine), value in records:
-        if isinstance(value, Address):
-            for text in (target_of(value), *value.jump):
+    records, errors = roles.exports.sayable()
+    yield from errors
+    for record in records:
+        if isinstance(record.value, Address):
+            for text in (target_of(record.value), *record.value.jump):
                 if not is_target(text):
-                    message = f"instance '{instance}' says that '{machine}' is reached at '{text}', which is no target"
-                    yield BadTargetError(message, place=roles.fleet.where("instances", instance, "roles", role))
+                    place = roles.fleet.where("instances", record.instance, "roles", record.role)
+                    said = f"instance '{record.instance}' says that '{record.machine}' is reached at '{text}'"
+                    yield BadTargetError(f"{said}, which is no target", place=place)
 
 
 def _unused(roles: Roles) -> Iterator[ClanpyError]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clanpy.errors import ClanpyError
 from clanpy.inventory.hosts import resolver_of
 from clanpy.inventory.model import Fleet
 from clanpy.services.exports import Address, Network, Technology
@@ -45,8 +46,7 @@ def _address(address: Address) -> dict[str, Any]:
 def networks(fleet: Fleet) -> tuple[FleetNetwork, ...]:
     """The networks of a fleet, those of the highest priority first, then by name. Worked out once.
 
-    Raises:
-        ClanpyError: what a service exports can't be worked out.
+    Members who can't say what they export have no address; `network_errors` says why.
     """
     exports = resolver_of(fleet).roles.exports
     if exports.networks is None:
@@ -54,11 +54,18 @@ def networks(fleet: Fleet) -> tuple[FleetNetwork, ...]:
     return exports.networks
 
 
+def network_errors(fleet: Fleet) -> tuple[ClanpyError, ...]:
+    """Why some members can't say what they export."""
+    networks(fleet)
+    return resolver_of(fleet).roles.exports.unsaid
+
+
 def _networks(fleet: Fleet) -> Iterable[FleetNetwork]:
     exports = resolver_of(fleet).roles.exports
     found: dict[str, list[Network]] = {}
     addresses: dict[str, dict[str, list[Address]]] = {}
-    for record in exports.records():
+    records, exports.unsaid = exports.sayable()
+    for record in records:
         if isinstance(record.value, Network):
             found.setdefault(record.instance, []).append(record.value)
         elif isinstance(record.value, Address):

@@ -10,7 +10,7 @@ from typing import Any
 from clanpy.errors import UsageError
 from clanpy.inventory.hosts import MACHINE_FILES
 from clanpy.inventory.model import Fleet, Machine
-from clanpy.inventory.networks import FleetNetwork, networks
+from clanpy.inventory.networks import FleetNetwork, network_errors, networks
 from clanpy.inventory.schema import is_target
 from clanpy.services.exports import Address
 
@@ -62,7 +62,6 @@ def ways_to(fleet: Fleet, machine: Machine, override: str | None = None) -> Ways
 
     Raises:
         UsageError: the override is no target.
-        ClanpyError: what a service exports can't be worked out.
     """
     if override is not None:
         if not is_target(override):
@@ -79,6 +78,7 @@ def ways_to(fleet: Fleet, machine: Machine, override: str | None = None) -> Ways
         found += ways
         if not ways:
             tried.append(f"network {network.name}: {_absence(network, machine)}")
+    tried += [f"networks: {error}" for error in network_errors(fleet)]
     if not known:
         tried.append("networks: no service instance exports one")
     own = list(_modules(fleet, machine)) if not found else []
