@@ -92,6 +92,14 @@ def test_a_network_behind_a_proxy_is_dialled_by_it(tmp_path: Path) -> None:
     assert ways_to(found, found.machines["alpha"]).found[0].proxy == "127.0.0.1:9050"
 
 
+def test_an_address_that_is_none_is_no_way_and_takes_no_other_away(tmp_path: Path) -> None:
+    text = INVENTORY + instance("net", 'jump = ["a b"]')
+    without = fleet(tmp_path / "b", ALPHA + instance("net", 'jump = ["a b"]'), FILES)
+
+    assert [source for source, _ in reached(tmp_path / "a", text)] == ["inventory", "inventory"]
+    assert "network net: what it says of it is no target" in ways_to(without, without.machines["alpha"]).tried
+
+
 def test_networks_are_listed_with_all_members_and_those_that_have_an_address(tmp_path: Path) -> None:
     text = instance("net", "known = false") + instance("other", "priority = 3")
     found = networks(fleet(tmp_path, ALPHA + text, FILES))

@@ -101,6 +101,8 @@ def _user(ways: list[Way]) -> str | None:
 
 def _network(network: FleetNetwork, machine: Machine, user: str | None) -> Iterator[Way]:
     for address in network.addresses.get(machine.name, ()):
+        if not all(is_target(text) for text in (target_of(address, user), *address.jump)):
+            continue  # `clanpy check` says so
         yield Way(
             source=f"network {network.name}",
             network=network.name,
@@ -118,6 +120,8 @@ def target_of(address: Address, user: str | None = None) -> str:
 
 
 def _absence(network: FleetNetwork, machine: Machine) -> str:
+    if network.addresses.get(machine.name):
+        return "what it says of it is no target"
     return "no address of it yet" if machine.name in network.machines else "it is no member"
 
 
