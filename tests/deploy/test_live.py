@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from clanpy.activation import Goal
+from clanpy.deployment import reach
 from clanpy.deployment.live import Live
-from clanpy.deployment.options import Options
+from clanpy.deployment.options import Options, Surroundings
 from clanpy.deployment.run import RunResult
 from clanpy.errors import ExitCode, UsageError
-from clanpy.events import Note, Outcome, Stage
+from clanpy.events import Note, Outcome, Stage, StageFinished
 from clanpy.lab import LabHost
+from clanpy.ssh import Timeouts
 from deploy.matrix import GATE, GATE_HOLDS
 from deploy.rehearsal import Rehearsal
 from support.lab import wait_for
@@ -278,3 +281,32 @@ async def test_another_switch_on_the_machine_is_told_as_a_lock(rehearse: Rehears
     assert fleet.running(host) == before
     fleet.lab.run_in(host, ["sh", "-c", "kill $(pidof sleep)"])
     assert outcome(await fleet.update(), host) is Outcome.CONFIRMED
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+async def test_a_change_of_address_is_confirmed_at_the_new_one(
+    rehearse: Rehearse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old address has gone when the confirmation is to come: what the new configuration says is where it is looked for."""
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    await fleet.update()
+    moved = host.address.replace("10.77.", "10.77.20")
+    key = next(line.split(" ", 1)[1] for line in fleet.lab.known_hosts.read_text().splitlines() if host.name in line)
+    (tmp_path / "known").write_text(f"{moved},{host.address} {key}\n")
+    old = replace(fleet.target(host), known_hosts=(tmp_path / "known",))
+    here, real = replace(old, host=moved), fleet.surroundings
+
+    def surroundings(**_: object) -> Surroundings:
+        return replace(real(), targets={host.name: (here, old)})
+
+    monkeypatch.setattr(fleet, "surroundings", surroundings)
+    move = f"ip addr del {host.address}/16 dev eth0 && ip addr add {moved}/16 dev eth0"
+    fleet.configure(host, f"{{ system.activationScripts.move.text = ''{move} || true''; }}\n")
+    monkeypatch.setattr(reach, "TIMEOUTS", Timeouts(connect=2, login=5, keepalive_interval=0.3, keepalive_count=2))
+    result = await fleet.update()
+    assert outcome(result, host) is Outcome.CONFIRMED
+    confirmed = [fact.note for fact in fleet.facts if isinstance(fact, StageFinished) and fact.stage is Stage.CONFIRM]
+    assert confirmed == [f"over a fresh connection to {moved}"]
+    assert outcome(await fleet.update(), host) is Outcome.UNCHANGED
