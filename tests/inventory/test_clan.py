@@ -148,10 +148,12 @@ def test_it_is_taken_over_where_it_is(clan: Path) -> None:
 def test_it_is_told_what_needs_a_hand(clan: Path) -> None:
     told = [(str(hand.place) if hand.place else None, hand.message) for hand in adopt(clan).hands]
 
-    assert told[:6] == [
+    assert told[:8] == [
         ("flake.nix:3", "a part of the inventory is written in Nix, which is not read"),
         ("machines/desk/configuration.nix:5", "reads a value by clan's option"),
         ("machines/desk/configuration.nix:4", "sets an option that only clan's modules declare"),
+        ("flake.nix", "flake.nix names no input 'nixpkgs', from which systems of class nixos are made"),
+        ("flake.nix", "flake.nix names no input 'nix-darwin', from which systems of class darwin are made"),
         ("inventory.toml", "nothing says which system these machines have: book, spare"),
         ("sops/machines", "these machines have no key, so that no secret is encrypted to them: book, desk, spare"),
         ("sops/users/old/key.json", "'old' has a PGP key: those secrets are read and written by the program sops"),

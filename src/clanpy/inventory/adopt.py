@@ -99,7 +99,13 @@ def adopt(clan: Path, folder: Path | None = None) -> Adopted:
     machines = _machines(root, data)
     guessed = [name for name in machines if system_of(root, name) is None]
     (root / INVENTORY).write_text(_inventory(root, data, machines), encoding="utf-8")
-    hands = (*_nix(root), *_guesses(guessed), *_keys(root, machines), *_errors(root))
+    hands = (
+        *_nix(root),
+        *_inputs(root, set(machines.values())),
+        *_guesses(guessed),
+        *_keys(root, machines),
+        *_errors(root),
+    )
     return Adopted(root=root, written=(INVENTORY,), counts=_counts(root, data, machines), hands=hands)
 
 
@@ -215,6 +221,19 @@ def _nix(root: Path) -> Iterator[Hand]:
             yield Hand(message, Place(path.relative_to(root).as_posix(), line), hint)
         if len(found) > _MOST:
             yield Hand(f"{message}: at {len(found) - _MOST} more places", hint=hint)
+
+
+def _inputs(root: Path, classes: set[str]) -> Iterator[Hand]:
+    """The inputs that systems are made from: a clan may have them of clan-core."""
+    text = "\n".join(line.partition("#")[0] for line in _text(root / "flake.nix").splitlines())
+    wanted = {"nixos": ("nixpkgs",), "darwin": ("nix-darwin", "darwin")}
+    for class_, names in wanted.items():
+        if class_ in classes and not any(re.search(rf"(?<![\w-]){name}\s*(?:\.|=)", text) for name in names):
+            yield Hand(
+                f"flake.nix names no input '{names[0]}', from which systems of class {class_} are made",
+                Place("flake.nix"),
+                f'inputs.{names[0]}.url = "…", then `nix flake lock`',
+            )
 
 
 def _lines(path: Path, pattern: re.Pattern[str]) -> Iterator[int]:
