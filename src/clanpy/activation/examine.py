@@ -80,7 +80,9 @@ class _More:
         timeout: float = 60.0,  # noqa: ASYNC109  (the connection's own word)
         elevate: bool = False,
     ) -> Completed:
-        done = await self._conn.run(command, input=input + part("doctor").encode(), timeout=timeout, elevate=elevate)
+        assert isinstance(command, str), "the question for facts is a script"
+        script = command + part("doctor")
+        done = await self._conn.run(script, input=input, timeout=timeout, elevate=elevate)
         self.said = done.stdout
         return done
 

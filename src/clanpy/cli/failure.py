@@ -63,11 +63,19 @@ def show_bug(error: Exception, *, words: Sequence[str], debug: bool) -> int:
     """Tell an error that nobody foresaw: one line, and where the report is."""
     report = _write_report(error, words)
     where = f"; the report is in {report}" if report else ""
-    said = next(iter(str(error).splitlines()), "")
-    sys.stderr.write(f"error: clanpy has a bug: {type(error).__name__}: {said}{where} ({BugError.code})\n")
+    cause = _innermost(error)
+    said = next(iter(str(cause).splitlines()), "")
+    sys.stderr.write(f"error: clanpy has a bug: {type(cause).__name__}: {said}{where} ({BugError.code})\n")
     if debug:
         traceback.print_exception(error)
     return ExitCode.BUG
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What happened first in a group of tasks: that they ended together tells nobody anything."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _write_report(error: Exception, words: Sequence[str]) -> Path | None:
