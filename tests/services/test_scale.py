@@ -120,6 +120,13 @@ def test_what_is_exported_is_asked_for_once_a_member(tmp_path: Path) -> None:
     assert fleet.memo["resolver"].roles.exports.calls == 10 * INSTANCES
 
 
+def test_the_way_to_one_machine_looks_at_that_machine_alone(tmp_path: Path) -> None:
+    fleet = made(tmp_path, 10)
+
+    assert len(ways_to(fleet, fleet.machines["m3"]).found) == INSTANCES
+    assert fleet.memo["resolver"].roles.exports.calls == INSTANCES
+
+
 def test_listing_works_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from clanpy.machines import rows, select  # noqa: PLC0415 - as the command does
 

@@ -137,17 +137,19 @@ class Exports:
                 for value in self._of((found.name, role_name, machine)):
                     yield Record(found.service, found.name, role_name, machine, value)
 
+    def has(self, instance: Instance, role: str) -> bool:
+        """Whether a role exports anything."""
+        declared = self.roles.service(instance)
+        known = None if isinstance(declared, ClanpyError) else declared[0].roles.get(role)
+        return known is not None and known.exports is not None
+
     def _exporting(self, service: str | None, instance: str | None, role: str | None) -> Iterator[tuple[Instance, str]]:
         """The roles that export something, of those that are asked for."""
         for found in self.roles.fleet.instances.values():
             if service not in {None, found.service} or instance not in {None, found.name}:
                 continue
-            declared = self.roles.service(found)
-            if isinstance(declared, ClanpyError):
-                continue
             for name in found.roles:
-                known = declared[0].roles.get(name)
-                if role in {None, name} and known is not None and known.exports is not None:
+                if role in {None, name} and self.has(found, name):
                     yield found, name
 
     def _of(self, node: Node) -> tuple[Export, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from clanpy.errors import ClanpyError
 from clanpy.inventory.hosts import resolver_of
-from clanpy.inventory.model import Fleet
-from clanpy.services.exports import Address, Network, Technology
+from clanpy.inventory.model import Fleet, Machine
+from clanpy.services.exports import Address, Export, Network, Technology
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,38 @@ def networks(fleet: Fleet) -> tuple[FleetNetwork, ...]:
     return exports.networks
 
 
+def networks_of(fleet: Fleet, machine: Machine) -> tuple[tuple[FleetNetwork, ...], tuple[ClanpyError, ...]]:
+    """The networks in which a machine has an address, with its own addresses only, and what it can't say of itself.
+
+    Looks at what the machine itself exports, and at no other member unless only those say that the instance is a network.
+    """
+    roles = resolver_of(fleet).roles
+    said: dict[str, list[Export]] = {}
+    errors: dict[str, ClanpyError] = {}
+    for instance, role in roles.by_machine[machine.name]:
+        if roles.exports.has(instance, role):
+            try:
+                said.setdefault(instance.name, []).extend(roles.exports.of((instance.name, role, machine.name)))
+            except ClanpyError as error:
+                errors.setdefault(str(error), error)
+    found = [_of_machine(fleet, name, machine.name, values) for name, values in said.items()]
+    return _in_order(network for network in found if network.addresses), tuple(errors.values())
+
+
+def _of_machine(fleet: Fleet, name: str, machine: str, values: Sequence[Export]) -> FleetNetwork:
+    addresses = [value for value in values if isinstance(value, Address)]
+    own = [value for value in values if isinstance(value, Network)]
+    if addresses and not own:
+        exported = resolver_of(fleet).roles.exports.exported(Network, service=None, instance=name, role=None)
+        with suppress(ClanpyError):  # of another member: then it is a network like any other
+            own = list(exported.get(machine, ()))
+    return _network(fleet, name, own, {machine: addresses} if addresses else {})
+
+
+def _in_order(networks: Iterable[FleetNetwork]) -> tuple[FleetNetwork, ...]:
+    return tuple(sorted(networks, key=lambda network: (-network.priority, network.name)))
+
+
 def network_errors(fleet: Fleet) -> tuple[ClanpyError, ...]:
     """Why some members can't say what they export."""
     networks(fleet)
@@ -71,7 +104,7 @@ def _networks(fleet: Fleet) -> Iterable[FleetNetwork]:
         elif isinstance(record.value, Address):
             addresses.setdefault(record.instance, {}).setdefault(record.machine, []).append(record.value)
     made = [_network(fleet, name, found.get(name, ()), addresses.get(name, {})) for name in {*found, *addresses}]
-    return sorted(made, key=lambda network: (-network.priority, network.name))
+    return _in_order(made)
 
 
 def _network(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clanpy.errors import UsageError
+from clanpy.errors import ClanpyError, UsageError
 from clanpy.inventory.hosts import MACHINE_FILES
 from clanpy.inventory.model import Fleet, Machine
-from clanpy.inventory.networks import FleetNetwork, network_errors, networks
+from clanpy.inventory.networks import FleetNetwork, networks, networks_of
 from clanpy.inventory.schema import is_target
 from clanpy.services.exports import Address
 
@@ -51,7 +51,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The ways to a machine, to be tried in order, and for each source without any a sentence that says so."""
+    """The ways to a machine, to be tried in order; when there is none, for each source a sentence that says so."""
 
     found: tuple[Way, ...]
     tried: tuple[str, ...]
@@ -68,23 +68,24 @@ def ways_to(fleet: Fleet, machine: Machine, override: str | None = None) -> Ways
             raise UsageError(f"'{override}' is no target", hint=TARGET_HINT)
         return Ways((Way(source="command line", target=override),), ())
     found: list[Way] = [*_inventory(machine)]
-    tried = ["the command line: no --target-host"]
-    if not found:
-        tried.append(f"the inventory: no deploy.target_host in [machines.{machine.name}]")
     user = _user(found)
+    own, errors = networks_of(fleet, machine)
+    for network in own:
+        found += _network(network, machine, user)
+    found += _modules(fleet, machine) if not found else ()
+    return Ways(tuple(found), () if found else tuple(_tried(fleet, machine, errors)))
+
+
+def _tried(fleet: Fleet, machine: Machine, errors: Iterable[ClanpyError]) -> Iterator[str]:
+    """For each source why there is no way by it."""
+    yield "the command line: no --target-host"
+    yield f"the inventory: no deploy.target_host in [machines.{machine.name}]"
     known = networks(fleet)
-    for network in known:
-        ways = list(_network(network, machine, user))
-        found += ways
-        if not ways:
-            tried.append(f"network {network.name}: {_absence(network, machine)}")
-    tried += [f"networks: {error}" for error in network_errors(fleet)]
+    yield from (f"network {network.name}: {_absence(network, machine)}" for network in known)
+    yield from (f"networks: {error}" for error in errors)
     if not known:
-        tried.append("networks: no service instance exports one")
-    own = list(_modules(fleet, machine)) if not found else []
-    if not own:
-        tried.append("the machine's own modules: no clan.core.networking.targetHost")
-    return Ways((*found, *own), tuple(tried))
+        yield "networks: no service instance exports one"
+    yield "the machine's own modules: no clan.core.networking.targetHost"
 
 
 def _inventory(machine: Machine) -> Iterator[Way]:
