@@ -44,3 +44,19 @@ def test_a_machine_with_systemd_ends_whole(own_lab_name: Callable[[str], str], t
 def test_every_case_has_a_name_of_its_own() -> None:
     names = [(case.name, case.systemd) for case in CASES]
     assert len(set(names)) == len(names)
+
+
+def test_the_page_tells_every_case_as_it_is_held_here() -> None:
+    page = (Path(__file__).parents[2] / "docs/reliability.md").read_text(encoding="utf-8")
+    told = [tuple(cell.strip() for cell in line.split("|")[1:6]) for line in page.splitlines() if line.startswith("| ")]
+    held = [
+        (
+            case.fault,
+            case.at + (" (systemd)" if case.systemd else ""),
+            "-" if case.expect[0] is None else f"`{case.expect[0]}`",
+            "-" if case.expect[1] is None else str(case.expect[1]),
+            case.expect[2],
+        )
+        for case in CASES
+    ]
+    assert told[1:] == held
