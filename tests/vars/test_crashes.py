@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from clanpy.generators.maintain import fix, prune, rotate_keys
+from clanpy.generators.people import rotate_machine_key
 from clanpy.generators.states import State, examine, unreadable
 from clanpy.generators.values import put
 from clanpy.secrets import Secret
@@ -38,6 +39,7 @@ COMMANDS: dict[str, tuple[dict[str, list[Generator]], Command]] = {
     "generate": (LATER, generated),
     "fix": (FLEET, fix),
     "rotate": (FLEET, rotate_keys),
+    "rotate the key of a machine": (FLEET, lambda opened: rotate_machine_key(opened, "web")),
     "prune": (LESS, prune),
     "set": (FLEET, lambda opened: put(opened, "web", "token", Secret("x"))),
 }
