@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,8 @@ def explain_final(fleet: Fleet, path: Path_) -> Explained:
         part.final.values for part in roles.parts(fleet.machines[machine], errors, {instance.name}) if part.role == role
     )
     model = service.roles[role].settings
-    value, known = _value(model, values, inner, path)
+    others = [name for name, other in service.roles.items() if inner and inner[0] in other.settings.model_fields]
+    value, known = _value(values, inner, path, others)
     told = tuple(_lines(fleet, instance, path, known))
     if not any(line.dropped is None for line in told) and _is_leaf(value):
         told = (Line(None, as_data(value), 1500, 1000, why=f"default of service {service.name}"), *told)
@@ -69,8 +70,8 @@ def _found(fleet: Fleet, path: Path_) -> tuple[Instance, str, Path_]:
     return instance, machine, tuple(rest[1:] if rest[:1] == ["settings"] else rest)
 
 
-def _value(model: type[BaseModel], values: Any, inner: Path_, path: Path_) -> tuple[Any, Path_]:
-    """The value of a setting, and its path as the model has it."""
+def _value(values: Any, inner: Path_, path: Path_, others: Sequence[str]) -> tuple[Any, Path_]:
+    """The value of a setting, and its path as the model has it. `others` are roles that have a setting of the name."""
     known: Path_ = ()
     for part in inner:
         key = key_in(values, part)
@@ -78,6 +79,8 @@ def _value(model: type[BaseModel], values: Any, inner: Path_, path: Path_) -> tu
             names = list(values) if isinstance(values, Mapping) else []
             where = dotted((*path[:_DEPTH], "settings", *known, part))
             hint = nearest(part, names) or (f"there are {', '.join(names)}" if names else None)
+            if not known and others:
+                hint = f"role '{others[0]}' of the service has it"
             raise NothingMatchedError(f"there is nothing at '{where}'", hint=hint)
         values, known = values[key], (*known, key)
     return values, known
