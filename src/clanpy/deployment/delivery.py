@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,7 +45,8 @@ class Deliveries:
     surroundings: Surroundings
     run: str
     _sessions: dict[str, Session] = field(default_factory=dict, init=False)
-    _sets: dict[str, asyncio.Task[SecretSet]] = field(default_factory=dict, init=False)
+    _sets: dict[str, SecretSet] = field(default_factory=dict, init=False)
+    _packing: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock), init=False)
     _keyring: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _keys: Keyring | None = field(default=None, init=False)
 
@@ -74,6 +76,15 @@ class Deliveries:
         """
         wanted = await self._wanted(config)
         return facts.secrets == wanted.digest or (facts.secrets is None and not wanted.files)
+
+    async def expected(self, config: HostConfig) -> tuple[str, dict[str, str]]:
+        """The digest of all that a machine should have, and of each file by its name; they say nothing to others.
+
+        Raises:
+            NoKeyError, TamperedError: a secret can't be read.
+        """
+        wanted = await self._wanted(config)
+        return wanted.digest, {f"{file.store}/{file.name}": file.digest for file in wanted.files}
 
     async def put(self, host: HostRun, conn: Connection, config: HostConfig, *, apply: bool) -> None:
         """Bring a host its secrets. Whoever is at work on it holds its lock.
@@ -106,9 +117,10 @@ class Deliveries:
     async def _wanted(self, config: HostConfig) -> SecretSet:
         if not config.generators:
             return NOTHING
-        if config.name not in self._sets:
-            self._sets[config.name] = asyncio.create_task(self._packed(config), name=f"secrets of {config.name}")
-        return await asyncio.shield(self._sets[config.name])
+        async with self._packing[config.name]:
+            if config.name not in self._sets:
+                self._sets[config.name] = await self._packed(config)
+            return self._sets[config.name]
 
     async def _packed(self, config: HostConfig) -> SecretSet:
         async with self._keyring:

@@ -11,7 +11,7 @@ refuse() { # WORD: why nothing was changed
 
 in_memory() { # FOLDER
   case $(stat -f -c %T "$1" 2>/dev/null) in tmpfs | ramfs) return 0 ;; esac
-  mount 2>/dev/null | grep -q " on $1 (hfs"
+  mount 2>/dev/null | grep -q "${memory##*/} (hfs" # macOS tells where /run leads, and has no other memory than a disk of that
 }
 
 # A place in memory: where /run is one, a folder of it, and otherwise one of our own.
