@@ -206,5 +206,5 @@ def _summary(plan: Plan) -> list[str]:
         for file in plan.files
         if file.before != file.after
     ]
-    lines += [f"moved {move.old} → {move.new}" for move in plan.moved if move.old != move.new]
+    lines += [f"moved {move}" for move in plan.moves()]
     return lines + [f"removed {path}" for path in plan.removed]

@@ -69,10 +69,20 @@ class Plan:
             new = file.after.decode("utf-8", "replace").splitlines()
             before = "/dev/null" if file.before is None else f"a/{file.path}"
             yield from difflib.unified_diff(old, new, before, f"b/{file.path}", lineterm="")
+        yield from (f"move {moved}" for moved in self.moves())
+        yield from (f"remove {path}" for path in self.removed)
+
+    def moves(self) -> Iterator[str]:
+        """What gets another path; the files of a folder that moves as a whole in one line."""
+        together: dict[tuple[PurePosixPath, PurePosixPath], list[Moved]] = {}
         for moved in self.moved:
             if moved.old != moved.new:
-                yield f"move {moved.old} → {moved.new}"
-        yield from (f"remove {path}" for path in self.removed)
+                together.setdefault(_differing(moved), []).append(moved)
+        for (old, new), files in together.items():
+            if len(files) == 1:
+                yield f"{files[0].old} → {files[0].new}"
+            else:
+                yield f"{old} → {new} ({len(files)} files)"
 
     def to_dict(self, *, is_done: bool) -> dict[str, Any]:
         """As JSON: `schema, done, files, moved, removed, diff, notes`."""
@@ -95,6 +105,13 @@ class Plan:
             found[moved.new] = here.read_bytes() if moved.link is None else here.resolve()
         found.update({file.path: file.after for file in self.files})
         return found
+
+
+def _differing(moved: Moved) -> tuple[PurePosixPath, PurePosixPath]:
+    """The two paths as far as the first part in which they differ."""
+    pairs = zip(moved.old.parts, moved.new.parts, strict=False)
+    depth = next(n for n, (old, new) in enumerate(pairs, 1) if old != new)
+    return PurePosixPath(*moved.old.parts[:depth]), PurePosixPath(*moved.new.parts[:depth])
 
 
 @dataclass(frozen=True, slots=True)
