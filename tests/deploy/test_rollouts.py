@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from clanpy.activation import LockOwner, lock
 from clanpy.deployment.errors import DriftError
+from clanpy.deployment.locks import break_lock, locks
 from clanpy.errors import ExitCode, NothingMatchedError
 from clanpy.events import (
     Event,
@@ -25,6 +27,7 @@ from clanpy.rollout.engine import Control
 from clanpy.rollout.interrupts import Interrupts
 from clanpy.rollout.policy import Budget, Canary, OnStop, Policy, WaveSpec
 from clanpy.rollout.share import Share
+from clanpy.ssh import connect
 from deploy.rehearsal import FAILING, Rehearsal
 
 
@@ -187,3 +190,20 @@ async def test_a_selection_that_names_nobody_is_told_before_anything_begins(rehe
     with pytest.raises((NothingMatchedError, ExceptionGroup)):
         await fleet.update(policy=Policy(waves=(WaveSpec(select="tag:nobody"),)))
     assert not any(isinstance(fact, StageStarted) for fact in fleet.facts)
+
+
+async def test_who_is_at_work_on_a_machine_is_told_and_their_lock_can_be_taken_away(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=2)
+    one, other = fleet.hosts
+    surroundings = fleet.surroundings()
+    machines = list(surroundings.fleet.machines.values())
+    async with connect(fleet.target(one)) as conn:
+        owner = LockOwner(owner="bob", host="there", run="260101-000000-aa", reason="update")
+        async with lock(conn, owner):
+            held = {found.machine: found.holder for found in await locks(surroundings, machines)}
+            assert held[other.name] is None
+            holder = held[one.name]
+            assert holder is not None
+            assert (holder.owner, holder.host, holder.run, holder.by_guard) == ("bob", "there", owner.run, False)
+            await break_lock(surroundings, surroundings.fleet.machines[one.name], run="260101-000001-aa")
+            assert [found.holder for found in await locks(surroundings, machines)] == [None, None]

@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "services": Lazy("clanpy.cli.services:app", "Show the services there are, and begin new ones"),
     "networks": Lazy("clanpy.cli.networks:app", "Show over which networks machines are reached"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),
+    "locks": Lazy("clanpy.cli.locks:app", "Show who is at work on which machine"),
     "modules": Lazy("clanpy.cli.modules:app", "Show aspects: who writes them, who imports them"),
     "doctor": Lazy("clanpy.cli.doctor:app", "Say whether machines can be deployed to"),
     "packages": Lazy("clanpy.cli.packages:app", "Show where packages come from, and look after fallbacks"),
