@@ -169,6 +169,7 @@ class Case:
         systemd: whether the host has to have a real systemd.
         slow: whether it is left out of the short test.
         disk: of so much, where it has to be a small one.
+        darwin: whether the host is a Mac.
     """
 
     fault: str
@@ -186,11 +187,18 @@ class Case:
     systemd: bool = False
     slow: bool = True
     disk: str | None = None
+    darwin: bool = False
     remark: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.fault}, {self.at}".replace(" ", "-")
+        return f"{self.fault}, {self.at}{', darwin' if self.darwin else ''}".replace(" ", "-")
+
+    @property
+    def when(self) -> str:
+        """The stage, as the page has it."""
+        kind = " (systemd)" if self.systemd else " (macOS)" if self.darwin else ""
+        return self.at + kind
 
 
 def observe(fleet: Rehearsal, case: Case) -> Seen:
@@ -198,7 +206,7 @@ def observe(fleet: Rehearsal, case: Case) -> Seen:
     (host,) = fleet.hosts
     old = install_old(fleet)
     fleet.inventory(case.inventory)
-    body = f"system.activationScripts.trouble.text = ''\n{case.new}\n'';" if case.new else ""
+    body = step(host, case.new) if case.new else ""
     fleet.configure(host, f'{{ pkgs, ... }}: {{ environment.etc."greeting2".text = "new"; {body} {case.nix} }}\n')
     words = ("--confirm-timeout", str(case.confirm), "--no-wait-lock", *case.words)
     if case.before:
@@ -240,10 +248,16 @@ class _Idle(Trouble):
 def install_old(fleet: Rehearsal) -> str:
     """Have the old system on the host, by clanpy itself."""
     (host,) = fleet.hosts
-    fleet.configure(host, f"{{ system.activationScripts.mend.text = ''{MEND}''; }}\n")
+    fleet.configure(host, f"{{ {step(host, MEND)} }}\n")
     done = fleet.clanpy("machines", "update", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return str(json.loads(done.stdout.splitlines()[-1])["hosts"][host.name]["system"])
+
+
+def step(host: LabHost, script: str) -> str:
+    """A step of the activation, in Nix."""
+    name = "postActivation" if host.class_ == "darwin" else "trouble"
+    return f"system.activationScripts.{name}.text = ''\n{script}\n'';"
 
 
 def reached(fleet: Rehearsal, host: LabHost, seconds: float = 40) -> bool:
@@ -274,8 +288,10 @@ def settled(fleet: Rehearsal, host: LabHost, seconds: float = 40) -> bool:
 
 
 def system_of(fleet: Rehearsal, host: LabHost, old: str) -> str:
-    """`old` or `new`, when running system, profile and boot entry are the same."""
+    """`old` or `new`, when running system, profile and boot entry (of NixOS: macOS boots the profile) are the same."""
     running, profile = fleet.running(host), fleet.profile(host)
+    if host.class_ == "darwin" and running == profile:
+        return "old" if running == old else "new"
     entry = (
         "f=/boot/loader/entries/$(sed -n 's/^default //p' /boot/loader/loader.conf); sed -n 's/^options init=//p' $f"
     )
@@ -463,6 +479,15 @@ CASES: tuple[Case, ...] = (
     # the host
     Case(fault="the host is frozen", at="connect", before=fault("freeze"), after=fault("thaw"), expect=UNREACHABLE),
     Case(fault="the host is frozen", at="activation", new=HOLD, act=frozen_in_activation, confirm=30, expect=CONFIRMED),
+    Case(
+        fault="the host is frozen",
+        at="copy",
+        **FAT_AND_SLOW,
+        act=in_copy("freeze"),
+        after=fault("thaw"),
+        expect=FAILED,
+        remark="until the run has ended",
+    ),
     Case(fault="the host is rebooted", at="copy", **FAT_AND_SLOW, act=in_copy("reboot"), expect=FAILED),
     Case(fault="the host is rebooted", at="activation", new=HOLD, act=in_activation("reboot"), expect=ROLLED_BACK),
     Case(
@@ -517,6 +542,36 @@ CASES: tuple[Case, ...] = (
         again=True,
         expect=CONFIRMED,
         remark="it goes on with what waits",
+    ),
+    # Macs
+    Case(fault="the change cuts the network", at="activation", new=CUT, expect=ROLLED_BACK, darwin=True),
+    Case(
+        fault="the activation fails half way", at="activation", new="echo half; exit 3", expect=ROLLED_BACK, darwin=True
+    ),
+    Case(
+        fault="the activation hangs",
+        at="activation",
+        new="sleep 600",
+        words=("--activation-timeout", "2"),
+        expect=ROLLED_BACK,
+        darwin=True,
+    ),
+    Case(
+        fault="the host is rebooted",
+        at="activation",
+        new=HOLD,
+        act=in_activation("reboot"),
+        expect=ROLLED_BACK,
+        darwin=True,
+    ),
+    Case(
+        fault="the controller is killed",
+        at="activation",
+        new=HOLD,
+        act=killed_in_activation,
+        confirm=2,
+        expect=KILLED,
+        darwin=True,
     ),
     # a reboot that belongs to the way
     Case(fault="none, with --reboot", at="reboot", words=("--reboot",), confirm=20, expect=CONFIRMED, systemd=True),

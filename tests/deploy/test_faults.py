@@ -25,7 +25,7 @@ def params(cases: list[Case]) -> list[object]:
 
 @pytest.mark.parametrize("case", params(PLAIN))
 def test_the_machine_ends_whole(rehearse: Callable[..., Rehearsal], case: Case) -> None:
-    fleet = rehearse(disk=case.disk)
+    fleet = rehearse(nixos=int(not case.darwin), darwin=int(case.darwin), disk=case.disk)
     with healed(fleet):
         seen = observe(fleet, case)
     assert verdict(case, seen) == "", seen
@@ -52,7 +52,7 @@ def test_the_page_tells_every_case_as_it_is_held_here() -> None:
     held = [
         (
             case.fault,
-            case.at + (" (systemd)" if case.systemd else ""),
+            case.when,
             "-" if case.expect[0] is None else f"`{case.expect[0]}`",
             "-" if case.expect[1] is None else str(case.expect[1]),
             case.expect[2],
