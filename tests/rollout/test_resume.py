@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clanpy.events import Bus, Event, Fact, Outcome, RolloutPlanned, read_fact
+from clanpy.events import Bus, Event, Outcome, RolloutPlanned, read_fact
 from clanpy.rollout.policy import Budget, Canary, OnStop, Policy, WaveSpec
 from clanpy.rollout.progress import Progress
+from clanpy.rollout.resume import progress_of
 from clanpy.rollout.share import Share
-from clanpy.rollout.waves import Waves
 from rollout.rehearsal import Rehearsal, Told, names, roll, waves_of
 from support.virtual_time import MONDAY, VirtualClock
 
@@ -36,23 +36,16 @@ def _journal(told: Told, policy: Policy) -> list[Mapping[str, Any]]:
     written: list[Event] = []
     times = iter([MONDAY, *(MONDAY + timedelta(seconds=second) for second, _ in told.facts)])
     bus = Bus("run", (written.append,), now=lambda: next(times))
-    bus.emit(RolloutPlanned(waves=waves_of(HOSTS, policy).to_dict()))
+    bus.emit(RolloutPlanned(policy=policy.name, waves=waves_of(HOSTS, policy).to_dict()))
     for _, fact in told.facts:
         bus.emit(fact)
     return [json.loads(json.dumps(event.to_dict())) for event in written]
 
 
 def _read_back(events: list[Mapping[str, Any]], policy: Policy) -> tuple[Progress, datetime]:
-    facts: list[tuple[Fact | None, datetime]] = [
-        (read_fact(event), datetime.fromisoformat(event["ts"])) for event in events
-    ]
-    planned = facts[0][0]
-    assert isinstance(planned, RolloutPlanned)
-    progress = Progress(Waves.from_dict(planned.waves), policy)
-    for fact, at in facts[1:]:
-        assert fact is not None
-        progress.apply(fact, at)
-    return progress, facts[-1][1]
+    progress = progress_of(events, policy)
+    assert progress is not None
+    return progress, datetime.fromisoformat(events[-1]["ts"])
 
 
 def _resumed(events: list[Mapping[str, Any]], ends: dict[str, Outcome]) -> Told:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -32,4 +33,16 @@ def progress_of(events: Iterable[Mapping[str, Any]], policy: Policy) -> Progress
             progress.apply(fact, datetime.fromisoformat(event["ts"]))
     if progress is not None:
         progress.stopped = progress.paused = progress.paused_at = None
+        progress.waves = _with_left_over(progress)
     return progress
+
+
+def _with_left_over(progress: Progress) -> Waves:
+    """The waves with one more at their end: hosts of waves that are over which were left as they were."""
+    over, coming = progress.waves.waves[: max(0, progress.wave)], progress.waves.waves[max(0, progress.wave) :]
+    left = tuple(host for wave in over for host in wave.hosts if host not in progress.ended)
+    if not left:
+        return progress.waves
+    past = tuple(replace(wave, hosts=tuple(host for host in wave.hosts if host in progress.ended)) for wave in over)
+    last = replace(coming[-1], name="left over", hosts=left, is_canary=False)
+    return replace(progress.waves, waves=(*past, *coming, last))
