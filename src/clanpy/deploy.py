@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from clanpy.deployment.conduct import Conductor
 from clanpy.deployment.copying import Copier
 from clanpy.deployment.delivery import Deliveries
 from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
+from clanpy.deployment.plan import Plan
+from clanpy.deployment.planning import Planner, revision_of
 from clanpy.deployment.reach import Reach
 from clanpy.deployment.releases import Releases, find_nix
 from clanpy.deployment.remote_build import RemoteMaker
@@ -33,7 +36,7 @@ from clanpy.rollout.resume import progress_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from clanpy.deployment.options import Options, Surroundings
     from clanpy.events import Sink
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from clanpy.nix.program import NixProgram
     from clanpy.rollout.policy import Policy
 
-__all__ = ["RunResult", "build", "deploy", "roll_back", "upload"]
+__all__ = ["RunResult", "build", "deploy", "plan", "roll_back", "upload"]
 
 
 async def deploy(
@@ -138,6 +141,60 @@ async def build(
         making.cancel()
         remote.close()
     return replace(result, nix_processes=_processes(nix))
+
+
+async def plan(
+    surroundings: Surroundings,
+    names: Sequence[str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    copies: bool = False,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> tuple[RunResult, Plan]:
+    """Build machines where they are built, and find out what an update would change on them. Nothing is made live.
+
+    With `copies` what is missing is brought to the machines, so that their new systems say themselves what becomes of units.
+
+    Raises:
+        JournalError: the journal can't be written.
+    """
+    limits = Limits.derived(parallel=options.parallel)
+    run = _run("diff", surroundings, recorder, sinks, interrupts)
+    nix = find_nix(surroundings)
+    deliveries = Deliveries(surroundings, recorder.run)
+    releases = _releases(surroundings, names, options, deliveries)
+    revision, modified = await asyncio.to_thread(revision_of, surroundings.fleet.root)
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
+        remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
+        making = tasks.create_task(releases.run(nix), name="releases")
+        copier = Copier(tasks, nix)
+        builder = Builder(tasks, nix, surroundings.cache, limits.build)
+        planner = Planner(
+            options=options,
+            reach=reach,
+            releases=releases,
+            makers=Makers(LocalMaker(releases, builder, copier), remote, releases.elsewhere),
+            remote=remote,
+            copier=copier,
+            activator=_activator("diff", options, recorder, reach, deliveries),
+            deliveries=deliveries,
+            copies=copies,
+        )
+        result = await run.each(names, planner.plan, at_once=limits.hosts)
+        making.cancel()
+        remote.close()
+    made = Plan(
+        fleet=surroundings.fleet.meta.name,
+        made=now().replace(microsecond=0),
+        revision=revision,
+        modified=modified,
+        hosts=tuple(planner.found[name] for name in sorted(planner.found)),
+        errors={name: host.error for name, host in result.state.hosts.items() if host.error is not None},
+    )
+    return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix)), made
 
 
 async def roll_back(

@@ -68,6 +68,21 @@ def follow_run(
     return result.exit_code
 
 
+def watch_run(
+    ctx: typer.Context, site: Site, work: Callable[[Recorder, Sequence[Sink], Interrupts], Awaitable[RunResult]]
+) -> RunResult:
+    """Do a run and show on stderr how it goes; what comes of it is for the caller to tell."""
+    recorder = site.journal.begin()
+    renderer = _Careful(_renderer(ctx, as_json=False))
+    try:
+        result = asyncio.run(_shown(work, recorder, renderer))
+    finally:
+        renderer.close()
+        recorder.close()
+    site.journal.prune()
+    return result
+
+
 def _parsed(reports: Sequence[str]) -> dict[str, Path | None]:
     """What reports are wanted. The room of reports is imported when there are any."""
     if not reports:

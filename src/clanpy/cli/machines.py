@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clanpy.cli import editing, live
+from clanpy.cli import editing, live, plan
 from clanpy.cli.context import (
     BuildHost,
     ChangedSince,
@@ -76,6 +76,7 @@ def show(ctx: typer.Context, *, name: Name, as_json: Json = False) -> None:
     show_machine(ctx, name, json=as_json)
 
 
+app.command()(plan.diff)
 app.command()(editing.create)
 app.command()(editing.rename)
 app.command()(editing.delete)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Mapping[str, Lazy] = {
     "machines": Lazy("clanpy.cli.machines:app", "List, build, update, roll back and talk to machines"),
+    "plan": Lazy("clanpy.cli.plan:app", "Save what an update would change, and do that later and nothing else"),
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
     "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
     "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),

@@ -104,11 +104,14 @@ class Activator:
 
     async def preview(self, host: HostRun, conn: Connection, config: HostConfig, new: str, account: str | None) -> None:
         """Tell what an activation would do."""
-        activation = self._activation(config.machine, new, account=account, config=config)
         with host.stage(Stage.ACTIVATE) as note:
-            for line in await preview(conn, activation):
+            for line in await self.foreseen(conn, config, new, account):
                 host.note(line)
             note.text = "nothing was activated"
+
+    async def foreseen(self, conn: Connection, config: HostConfig, new: str, account: str | None) -> tuple[str, ...]:
+        """What a path that is there says about what its activation would do."""
+        return await preview(conn, self._activation(config.machine, new, account=account, config=config))
 
     def _activation(
         self,

@@ -58,11 +58,8 @@ class Copier:
         Raises:
             DiskFullError, CopyError, SshError: it could not be done.
         """
-        if isinstance(self.nix, ClanpyError):
-            raise self.nix
-        known = await self._batcher.ask(tuple(paths))
-        if isinstance(known, ClanpyError):
-            raise known
+        known = await self.known(paths)
+        assert not isinstance(self.nix, ClanpyError)
         needed = known.of(*paths)
         missing = await self._ask_and_add(host, conn, needed)
         if not missing:
@@ -71,6 +68,19 @@ class Copier:
         if total >= SMALL_BYTES:
             await self._let_nix_copy(host, conn, paths, total, self.nix)
         return f"{counted(len(missing), 'path')}, {size(total)}"
+
+    async def known(self, paths: Sequence[str]) -> Closures:
+        """What paths that were built here refer to, and how large all of it is.
+
+        Raises:
+            ClanpyError: Nix is not there, or does not know them.
+        """
+        if isinstance(self.nix, ClanpyError):
+            raise self.nix
+        known = await self._batcher.ask(tuple(paths))
+        if isinstance(known, ClanpyError):
+            raise known
+        return known
 
     async def _ask_and_add(self, host: HostRun, conn: Connection, needed: Sequence[PathInfo]) -> list[PathInfo]:
         """Ask what is missing, and add it at once where it is little. Gives what is, or was, missing."""

@@ -116,3 +116,24 @@ class WrongGoalError(ClanpyError):
     """The goal, or the specialisation, makes no sense for a machine of this class."""
 
     code: ClassVar[str] = "CP0524"
+
+
+class PlanOutdatedError(ClanpyError):
+    """A machine, its files or its secrets are not any more as they were when the plan was made; nothing was changed."""
+
+    code: ClassVar[str] = "CP0540"
+    exit_code: ClassVar[ExitCode] = ExitCode.CONFLICT
+
+
+class PlanTooOldError(ClanpyError):
+    """The plan is older than `max_age` of the rollout allows; nothing was changed."""
+
+    code: ClassVar[str] = "CP0541"
+    exit_code: ClassVar[ExitCode] = ExitCode.CONFLICT
+
+
+class PlanFileError(ClanpyError):
+    """A file can't be read or written as a plan."""
+
+    code: ClassVar[str] = "CP0542"
+    exit_code: ClassVar[ExitCode] = ExitCode.USAGE

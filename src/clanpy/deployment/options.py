@@ -36,6 +36,7 @@ class Options:
         confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
         activate_within: seconds that an activation may take.
         live: how systems are made live.
+        planned: of machines that are updated by a plan, the system that was seen there and the one that it is to get.
     """
 
     dry_run: bool = False
@@ -47,6 +48,7 @@ class Options:
     confirm_within: float = CONFIRM_WITHIN
     activate_within: float = 900.0
     live: Live = field(default_factory=Live)
+    planned: Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
 
 
 def nobody_is_dead(_: LockInfo) -> bool:

@@ -30,6 +30,7 @@ from clanpy.ui.format import counted, size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from clanpy.deployment.options import Surroundings
     from clanpy.deployment.reach import Reach
@@ -106,6 +107,10 @@ class RemoteMaker:
         if not missing:
             return f"nothing to send: all {len(infos)} paths are there"
         return f"{counted(len(missing), 'path')}, {size(known.size(info.path for info in missing))}, from {place.host}"
+
+    def where(self, name: str, conn: Connection) -> AbstractAsyncContextManager[Connection]:
+        """The connection to where a machine is built; `conn` leads to the machine itself."""
+        return self._at(self.place(name), conn)
 
     async def _evaluate(self, host: HostRun, conn: Connection | None, source: Source) -> Release:
         place = self.place(host.name)

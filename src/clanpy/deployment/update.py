@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clanpy.activation import Goal
 from clanpy.activation.lock import lock_held
+from clanpy.deployment.applying import check_planned
 from clanpy.deployment.errors import DriftError, QuarantinedError, WrongGoalError
 from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
@@ -98,6 +99,7 @@ class Updater:
             work = await self._work(config, facts, release)
             if not work:
                 return Verdict(outcome=Outcome.UNCHANGED)
+            check_planned(self.options, facts, release)
             if self.options.dry_run:
                 return self._planned(host, facts, release, work)
             self._check_failed(facts, work, release)

@@ -8,7 +8,7 @@ from typing import Any
 
 import jinja2
 
-from clanpy.ui.format import MARKS, counted, duration, words
+from clanpy.ui.format import MARKS, counted, duration, size, words
 from clanpy.ui.report.story import HostStory, Story
 
 
@@ -93,14 +93,19 @@ def _output(host: HostStory) -> dict[str, Any]:
 
 
 @cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Where the templates of pages are found, and what all of them may use."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=duration, words=words, counted=counted)
-    environment.globals.update(MARKS=MARKS)
-    return environment.get_template("page.html.j2")
+    found.filters.update(duration=duration, words=words, counted=counted, size=size)
+    found.globals.update(MARKS=MARKS)
+    return found
+
+
+def _template() -> jinja2.Template:
+    return environment().get_template("page.html.j2")

@@ -1,0 +1,110 @@
+"""Plans, against hosts of the lab: what an update would change, saved, and done only while everything is as it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clanpy.errors import ExitCode
+from deploy.rehearsal import Rehearsal
+
+
+pytestmark = [pytest.mark.lab, pytest.mark.nix]
+Rehearse = Callable[..., Rehearsal]
+
+SERVICE = """
+{ pkgs, ... }: {
+  environment.systemPackages = [ pkgs.jq ];
+  systemd.services.bell = { wantedBy = [ "multi-user.target" ]; serviceConfig.Type = "oneshot"; script = "true"; };
+}
+"""
+
+
+def diff(fleet: Rehearsal, *words: str) -> Any:
+    done = fleet.clanpy("machines", "diff", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_machines_with_the_same_change_are_shown_once_and_nothing_is_changed_on_them(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=2)
+    one, other = fleet.hosts
+    assert fleet.clanpy("machines", "update", "--yes").returncode == 0
+    assert [group["unchanged"] for group in diff(fleet)["groups"]] == [True]
+    before = fleet.running(one)
+    fleet.write("modules/system/bell.nix", SERVICE)
+    fleet.write("modules/system/base.nix", '{ imports = [ ]; environment.etc."greeting".text = "bye"; }\n')
+    fleet.inventory()
+    text = (fleet.folder / "inventory.toml").read_text().replace('["base"]', '["base", "bell"]')
+    fleet.write("inventory.toml", text)
+
+    plan = diff(fleet)
+
+    (group,) = plan["groups"]
+    assert group["hosts"] == sorted(fleet.names)
+    assert [(one["name"], one["change"]) for one in group["packages"]] == [("jq", "added")]
+    assert "greeting" in group["files"]["changed"]
+    assert "systemd/system/bell.service" in group["files"]["added"]
+    assert (group["units"]["source"], group["units"]["start"]) == ("files", ["bell.service"])
+    assert group["reboot"] == []
+    assert all(host["bytes"] > 0 and host["paths"] > 0 for host in plan["hosts"].values())
+    assert fleet.running(one) == before
+    copied = diff(fleet, "--copy", one.name)
+    assert copied["groups"][0]["units"] == {
+        "source": "dry-activate",
+        "stop": [],
+        "restart": [],
+        "reload": [],
+        "start": ["bell.service"],
+    }
+    assert fleet.running(one) == before
+    assert diff(fleet, one.name)["hosts"][one.name]["bytes"] == 0
+    assert diff(fleet, other.name)["hosts"][other.name]["bytes"] > 0
+
+
+def test_a_plan_is_applied_as_it_was_saved_and_refused_once_a_machine_or_the_files_are_others(
+    rehearse: Rehearse,
+) -> None:
+    fleet = rehearse(nixos=2)
+    one, other = fleet.hosts
+    assert fleet.clanpy("machines", "update", "--yes").returncode == 0
+    fleet.greet("planned")
+    file = str(fleet.folder.parent / "plan.json")
+    assert fleet.clanpy("plan", "save", file).returncode == 0
+    assert "greeting" in fleet.clanpy("plan", "show", file).stdout
+    page = fleet.clanpy("plan", "show", file, "--format", "html").stdout
+    assert page.startswith("<!doctype html>")
+    assert one.name in page
+
+    fleet.greet("something else")
+    refused = fleet.clanpy("plan", "apply", file, "--yes")
+    assert refused.returncode == ExitCode.CONFLICT
+    assert all(f"{name}: its files have changed" in refused.stderr for name in fleet.names)
+    assert fleet.clanpy("machines", "update", one.name).returncode == 0
+    fleet.greet("planned")
+    refused = fleet.clanpy("plan", "apply", file, "--yes")
+    assert refused.returncode == ExitCode.CONFLICT
+    assert f"{one.name}: system is {fleet.running(one)}, and was" in refused.stderr
+    assert f"{other.name}:" not in refused.stderr
+    assert fleet.greeting(other) == "hello"
+
+    assert fleet.clanpy("plan", "save", file).returncode == 0
+    assert fleet.clanpy("plan", "apply", file, "--yes").returncode == 0
+    assert [fleet.greeting(host) for host in fleet.hosts] == ["planned"] * 2
+    assert fleet.clanpy("plan", "apply", file, "--yes").returncode == 0  # all is as it was to become
+
+
+def test_a_plan_that_is_older_than_the_rollout_allows_is_refused(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    fleet.inventory('[rollout.default]\nmax_age = "1h"\n')
+    file = fleet.folder.parent / "plan.json"
+    assert fleet.clanpy("plan", "save", str(file)).returncode == 0
+    plan = json.loads(file.read_text())
+    assert plan["groups"][0]["first"]
+    file.write_text(json.dumps({**plan, "made": "2020-01-01T00:00:00Z"}))
+    refused = fleet.clanpy("plan", "apply", str(file), "--yes")
+    assert (refused.returncode, "CP0541" in refused.stderr) == (ExitCode.CONFLICT, True)
+    assert fleet.running(fleet.hosts[0]) == ""
