@@ -46,7 +46,7 @@ class Uploader:
                 return Verdict(outcome=Outcome.UNCHANGED)
             if self.options.dry_run:
                 host.note("its secrets would be delivered")
-                return Verdict(outcome=Outcome.PLANNED)
+                return Verdict(outcome=Outcome.PLANNED, wanted=facts.running)
             if not self.deliveries.makes_its_own(config):
                 changed = await self.activator.deliver(host, conn, config)
             elif facts.running is None:
