@@ -8,6 +8,8 @@ import pytest
 
 from clanpy.errors import FleetNotFoundError
 from clanpy.inventory import check, find_root, load
+from clanpy.inventory.errors import TomlSyntaxError
+from clanpy.inventory.sources import parse_toml
 from support.fleets import CONFIGURATIONS, TWO, errors, fleet, write
 
 
@@ -158,3 +160,20 @@ def test_what_python_modules_wrap_means_what_sigils_mean(tmp_path: Path) -> None
     ).machines["alpha"]
 
     assert (found.description, found.type, found.primary_user, found.imports) == ("x", "strong", "ann", ("a", "z"))
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ('class = nixos"', "in quotes"),
+        ("enabled = True", "small letters"),
+        ('name = "web', "closing quote"),
+        ("tags = [1, 2", "closing ]"),
+        ('name = "web" class = "nixos"', "line break"),
+    ],
+)
+def test_an_error_of_toml_comes_with_what_to_do_about_it(text: str, remedy: str) -> None:
+    with pytest.raises(TomlSyntaxError) as caught:
+        parse_toml("inventory.toml", text)
+
+    assert remedy in str(caught.value.hint)

@@ -273,8 +273,22 @@ def _syntax_error(file: str, text: str, said: str) -> TomlSyntaxError:
     return TomlSyntaxError(
         f"is no TOML: {what[:1].lower()}{what[1:]}",
         place=Place(file, line, column),
+        hint=next((remedy for words, remedy in _REMEDIES.items() if words in said), None),
         details=(f"{margin}{shown}", " " * (len(margin) + column - 1) + "^"),
     )
+
+
+# What to do about what the parser says.
+_REMEDIES = {
+    "Invalid value": 'text is written in quotes (name = "text"), and true and false in small letters',
+    "Expected '=' after a key": 'a line is `key = value`; text is written in quotes: name = "text"',
+    "Expected newline or end of document": "is a quote, a comma or a line break missing before this?",
+    "Unclosed array": "is a comma or the closing ] missing?",
+    "Unclosed inline table": "is a comma or the closing } missing?",
+    "Unterminated string": "is the closing quote missing?",
+    "Illegal character": "is the closing quote missing in this line?",
+    "Unescaped '\\' in a string": "a backslash is written twice, or the text in single quotes",
+}
 
 
 def _in_our_words(said: str) -> str:
