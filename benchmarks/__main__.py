@@ -7,6 +7,11 @@ import sys
 from benchmarks import deploy, rollout, scale, secrets, services, startup
 
 
-for benchmark in (startup, deploy, scale, services, rollout, secrets):
-    known = ("--write", "--alone") if benchmark is not scale else ("--write",)
-    benchmark.main([word for word in sys.argv[1:] if word in known])
+WRITE = [word for word in sys.argv[1:] if word == "--write"]
+ALONE = [word for word in sys.argv[1:] if word == "--alone"]
+
+startup.main(WRITE + ALONE)
+deploy.main(WRITE + ALONE)
+scale.main(WRITE)
+for benchmark in (secrets, services, rollout):
+    benchmark.main(WRITE)

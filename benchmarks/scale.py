@@ -1,4 +1,4 @@
-"""The benchmarks of large fleets (inventory, modules, secrets), each in a process of its own, with what they print as the result.
+"""The benchmarks of large inventories (inventory, modules), each in a process of its own, with what they print as the result.
 
 python -m benchmarks.scale [--write]
 """
@@ -8,13 +8,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks._measure import circumstances, measure, publish
 
 
-HERE = Path(__file__).resolve().parent
-NAMES = ("inventory", "modules", "secrets")
+NAMES = ("inventory", "modules")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("names", nargs="*", default=NAMES, choices=NAMES, metavar="NAME")
     given = parser.parse_args(arguments)
     for name in given.names:
-        cost = measure([sys.executable, str(HERE / f"{name}.py")])
+        cost = measure([sys.executable, "-m", f"benchmarks.{name}"])
         publish(name, f"{circumstances()}\n```text\n{cost.output.rstrip()}\n```\n", write=given.write)
 
 
