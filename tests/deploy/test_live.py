@@ -199,9 +199,10 @@ def test_an_activation_whose_controller_is_gone_is_gone_on_with(rehearse: Rehear
     assert fleet.running(host) == fleet.profile(host)
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
-@pytest.mark.parametrize("class_", ["nixos", pytest.param("darwin", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("class_", ["nixos", "darwin"])
 def test_generations_are_listed_and_gone_back_to(rehearse: Rehearse, class_: str) -> None:
     fleet = rehearse(nixos=int(class_ == "nixos"), darwin=int(class_ == "darwin"))
     (host,) = fleet.hosts
@@ -264,6 +265,7 @@ def test_a_home_refuses_files_in_its_way_takes_them_aside_when_told_and_is_taken
     assert [(found["number"], found["running"]) for found in known["generations"]] == [(1, True), (2, False)]
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_another_switch_on_the_machine_is_told_as_a_lock(rehearse: Rehearse) -> None:
@@ -283,6 +285,7 @@ async def test_another_switch_on_the_machine_is_told_as_a_lock(rehearse: Rehears
     assert outcome(await fleet.update(), host) is Outcome.CONFIRMED
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.nix
 async def test_a_change_of_address_is_confirmed_at_the_new_one(
