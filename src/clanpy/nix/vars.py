@@ -40,7 +40,9 @@ def own_vars(fleet: Fleet, host: HostConfig) -> Files:
         for generator in host.generators
     }
     for rule in legacy_files(fleet, host.machine):
-        seen = {key: {"secret": True, "path": rule.path_of(key), "value": None} for key in _keys(fleet.root / rule.file)}
+        seen = {
+            key: {"secret": True, "path": rule.path_of(key), "value": None} for key in _keys(fleet.root / rule.file)
+        }
         found.setdefault(rule.name, {}).update(seen)
     return found
 
