@@ -8,7 +8,19 @@ from typing import Any
 
 from clanpy.inventory.aspects import Key
 from clanpy.inventory.gates import declared_gates
-from clanpy.inventory.model import COMPUTED_TAGS, Aspect, Deploy, Fleet, Instance, Machine, Meta, Role, Tag, User
+from clanpy.inventory.model import (
+    COMPUTED_TAGS,
+    Aspect,
+    Deploy,
+    Fleet,
+    Instance,
+    Machine,
+    Meta,
+    Role,
+    Tag,
+    User,
+    UserThere,
+)
 from clanpy.inventory.places import Places
 from clanpy.inventory.reading import entries, get, inside, strings
 from clanpy.inventory.schema import INSTANCE_NAME, MACHINE_NAME, ROLE_NAME, TAG_NAME, USER_NAME
@@ -97,7 +109,30 @@ def _user(name: str, entry: Config, places: Places) -> User:
         ssh_keys=strings(entry, "ssh_keys"),
         aliases=tuple(alias for alias in strings(entry, "aliases") if USER_NAME.fits(alias)),
         imports=strings(entry, "imports"),
+        github=get(entry, "github"),
+        groups=strings(entry, "groups"),
+        shell=get(entry, "shell"),
+        uid=_uids(get(entry, "uid")),
+        machines={m: _user_there(there) for m, there in entries(entry, "machines", MACHINE_NAME)},
         place=places.file_of(("users", name)),
+    )
+
+
+def _uids(written: Any) -> dict[str, int]:
+    """A number counts for both classes."""
+    if isinstance(written, Mapping):
+        return {class_: number for class_, number in sorted(written.items()) if isinstance(number, int)}
+    return {"darwin": written, "nixos": written} if isinstance(written, int) else {}
+
+
+def _user_there(entry: Config) -> UserThere:
+    return UserThere(
+        account=get(entry, "account"),
+        admin=get(entry, "admin"),
+        groups=strings(entry, "groups"),
+        shell=get(entry, "shell"),
+        uid=get(entry, "uid"),
+        imports=strings(entry, "imports"),
     )
 
 

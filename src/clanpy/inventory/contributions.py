@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from clanpy.errors import ClanpyError
-from clanpy.inventory.errors import AliasClashError
+from clanpy.inventory.errors import AliasClashError, DuplicateUidError, HomeClashError
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, Machine
 from clanpy.inventory.nix_data import nix_data
@@ -92,7 +92,30 @@ def accounts(fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list
                 errors.append(_same_account(fleet, machine, account.account, part, found[account.account][1]))
             else:
                 found[account.account] = account, part
+    errors.extend(_shared(fleet, machine, found))
     return [found[name][0] for name in sorted(found)]
+
+
+def _shared(fleet: Fleet, machine: Machine, found: Mapping[str, tuple[Account, Part]]) -> Iterator[ClanpyError]:
+    """Accounts that have a number or a home folder in common."""
+    numbers: dict[int, str] = {}
+    folders: dict[str, str] = {}
+    for name, (account, part) in sorted(found.items()):
+        place = fleet.where("instances", part.instance.name)
+        if account.uid is not None and (other := numbers.setdefault(account.uid, name)) != name:
+            yield DuplicateUidError(
+                f"the accounts '{other}' and '{name}' on '{machine.name}' both have the number {account.uid}",
+                place=place,
+                details=(f"the other: {fleet.where('instances', found[other][1].instance.name)}",),
+                hint="give one of them another `uid`",
+            )
+        if (other := folders.setdefault(account.home.rstrip("/"), name)) != name:
+            yield HomeClashError(
+                f"the accounts '{other}' and '{name}' on '{machine.name}' have one home folder, {account.home}",
+                place=place,
+                details=(f"the other: {fleet.where('instances', found[other][1].instance.name)}",),
+                hint="give one of them another `home`",
+            )
 
 
 def _accounts_of(part: Part, errors: list[ClanpyError]) -> Iterable[Account]:

@@ -116,6 +116,18 @@ class SelectionError(UsageError):
     code = "CP0127"
 
 
+class DuplicateUidError(InventoryError):
+    """Two accounts have one number, on a machine or by what the fleet says of two people."""
+
+    code = "CP0160"
+
+
+class HomeClashError(InventoryError):
+    """Two accounts on a machine have one home folder."""
+
+    code = "CP0161"
+
+
 class FallbackError(InventoryError):
     """A package is taken from another channel, and the record of it does not say what has to be known to take it away again."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.gates import gates_of
 from clanpy.inventory.layers import Layers
 from clanpy.inventory.loading import place_text
-from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine
+from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine, User
 from clanpy.inventory.nix_data import nix_data
 from clanpy.inventory.packages import broken_packages, packages_of
 from clanpy.inventory.roles import Part, Roles
@@ -112,7 +112,7 @@ class Resolver:
             users=tuple(_host_user(account) for account in found),
             modules=_once(
                 [
-                    _machine_module(machine),
+                    _machine_module(machine, _primary_account(machine, found, self.roles.people)),
                     *map(written, self._imported(machine)),
                     *contributed,
                     *machine_files(self.fleet, machine, errors),
@@ -215,13 +215,20 @@ def machine_files(fleet: Fleet, machine: Machine, errors: list[ClanpyError]) -> 
         yield DeferredModule(key, machine.class_, NixData({"hardware": {"facter": {"report": report}}}), where)
 
 
-def _machine_module(machine: Machine) -> DeferredModule:
+def _primary_account(machine: Machine, accounts: Sequence[Account], people: Mapping[str, User]) -> str | None:
+    """What the account of the machine's primary user is called there; their name where services make none."""
+    person = people.get(machine.primary_user or "")
+    mine = [account.account for account in accounts if person is not None and account.user == person.name]
+    return machine.primary_user if machine.primary_user in mine or not mine else mine[0]
+
+
+def _machine_module(machine: Machine, primary_user: str | None) -> DeferredModule:
     data: dict[str, Any] = {
         "networking": {"hostName": {"_default": machine.name}},
         "nixpkgs": {"hostPlatform": {"_default": machine.system}},
     }
-    if machine.class_ == "darwin" and machine.primary_user is not None:
-        data["system"] = {"primaryUser": {"_default": machine.primary_user}}
+    if machine.class_ == "darwin" and primary_user is not None:
+        data["system"] = {"primaryUser": {"_default": primary_user}}
     origin = f"the inventory's entry of {machine.name}"
     return DeferredModule(f"{machine.class_}/machine", machine.class_, nix_data(data), origin)
 
@@ -240,6 +247,7 @@ def _host_user(account: Account) -> HostUser:
         ssh_keys=account.ssh_keys,
         home_manager=account.home_manager,
         managed=account.managed,
+        uid=account.uid,
     )
 
 

@@ -152,6 +152,24 @@ day = Text("a date", r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])", "year, mont
 boolean = Atomic("bool", "true or false", lambda v: v is True or v is False)
 
 
+class Uid(Atomic):
+    """The number of an account, or a table of numbers by class of machine."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__("uid", "a number, or a table of numbers for nixos and darwin", self._holds)
+
+    def _holds(self, value: Any) -> bool:
+        if isinstance(value, Mapping):
+            return value.keys() <= {"nixos", "darwin"} and all(map(_is_number, value.values()))
+        return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def words(*allowed: str) -> Type:
     """One of a few words."""
     return Text(" or ".join(f"'{word}'" for word in allowed), words=allowed)

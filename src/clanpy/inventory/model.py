@@ -65,8 +65,23 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UserThere:
+    """What differs for a person on one machine. None: as elsewhere; groups and aspects come on top."""
+
+    account: str | None = None
+    admin: bool | None = None
+    groups: tuple[str, ...] = ()
+    shell: str | None = None
+    uid: int | None = None
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A person: one identity, whatever the account is called on a machine. `imports` are aspects of class home."""
+    """A person: one identity, whatever the account is called on a machine. `imports` are aspects of class home.
+
+    `uid` is by class of machine, `machines` what differs on one of them.
+    """
 
     name: str
     full_name: str | None = None
@@ -74,6 +89,11 @@ class User:
     ssh_keys: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    github: str | None = None
+    groups: tuple[str, ...] = ()
+    shell: str | None = None
+    uid: Mapping[str, int] = field(default_factory=dict)
+    machines: Mapping[str, UserThere] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -176,6 +196,7 @@ class HostUser:
     ssh_keys: tuple[str, ...] = ()
     home_manager: str | None = None
     managed: bool = True
+    uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,12 +13,13 @@ from clanpy.inventory.errors import (
     BadTargetError,
     CircularValueError,
     ClassMismatchError,
+    DuplicateUidError,
     MachineFolderError,
     ReservedTagError,
     UnknownNameError,
 )
 from clanpy.inventory.matching import role_members
-from clanpy.inventory.model import COMPUTED_TAGS, Fleet, Machine
+from clanpy.inventory.model import COMPUTED_TAGS, Fleet, Machine, User
 from clanpy.inventory.reading import get, inside, is_written, strings
 from clanpy.inventory.schema import is_target
 from clanpy.inventory.sources import INVENTORY, machine_folders
@@ -216,6 +217,33 @@ def _users(fleet: Fleet) -> Iterator[ClanpyError]:
         for name in user.imports:
             path = ("users", user.name, "imports", name)
             yield from check_aspect(fleet, "home", name, path, f"user '{user.name}'")
+        yield from _users_there(fleet, user)
+    yield from _numbers(fleet)
+
+
+def _users_there(fleet: Fleet, user: User) -> Iterator[ClanpyError]:
+    """What a person's entry says of machines: that these exist, and the aspects."""
+    for machine, there in user.machines.items():
+        path, where = ("users", user.name, "machines", machine), f"user '{user.name}'"
+        if machine not in fleet.machines:
+            yield unknown("machine", machine, fleet.machines, fleet.where(*path), where)
+        for name in there.imports:
+            yield from check_aspect(fleet, "home", name, (*path, "imports", name), f"{where} on '{machine}'")
+
+
+def _numbers(fleet: Fleet) -> Iterator[ClanpyError]:
+    """People whose accounts have one number: they could not both be on a machine, and files would change hands between machines."""
+    owners: dict[tuple[str, int], str] = {}
+    for user in fleet.users.values():
+        both = {owners.setdefault((class_, number), user.name) for class_, number in user.uid.items()} - {user.name}
+        for other in sorted(both):
+            numbers = ", ".join(f"{number} ({c})" for c, number in user.uid.items() if owners[c, number] == other)
+            yield DuplicateUidError(
+                f"the users '{other}' and '{user.name}' have one number: {numbers}",
+                place=fleet.where("users", user.name, "uid"),
+                details=(f"the other: {fleet.where('users', other, 'uid')}",),
+                hint="give one of them another `uid`",
+            )
 
 
 def _instances(fleet: Fleet) -> Iterator[ClanpyError]:

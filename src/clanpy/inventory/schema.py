@@ -19,6 +19,7 @@ from clanpy.inventory.kinds import (
     Strings,
     Table,
     Text,
+    Uid,
     boolean,
     day,
     maybe,
@@ -196,7 +197,9 @@ LEGACY = {
     "machines": _text("Only these machines, and those with one of the tags.", strings),
     "tags": _text("Only machines that carry one of these tags, and those that are named.", strings),
     "path": option(
-        text, default="/run/secrets/{key}", description="Where a value is on the machine; `{key}` is its place in the file."
+        text,
+        default="/run/secrets/{key}",
+        description="Where a value is on the machine; `{key}` is its place in the file.",
     ),
 }
 
@@ -269,6 +272,21 @@ MACHINE = {
     },
 }
 
+SHELLS = ("bash", "zsh", "fish")
+GROUP = r"[a-z_][a-z0-9_-]{0,30}"
+_ACCOUNT_TEXT = Text(USER_NAME.what, ACCOUNT, _USER_HINT)
+_GROUPS = Strings(Text("the name of a group", GROUP, _USER_HINT), "a list of strings")
+_UID = Uid()
+
+USER_THERE = {
+    "account": _text("What the person's account is called on this machine.", _ACCOUNT_TEXT),
+    "admin": _text("Whether the person may become root on this machine.", boolean),
+    "groups": _list("Further groups on this machine.", _GROUPS),
+    "shell": _text("The login shell on this machine.", words(*SHELLS)),
+    "uid": _text("The number of the account on this machine.", whole("a number")),
+    "imports": _list("Further aspects of class home on this machine, by name."),
+}
+
 USER = {
     "full_name": _text("The person's name, as one writes it."),
     "email": _text("Where the person gets mail."),
@@ -278,6 +296,24 @@ USER = {
         Strings(Text(USER_NAME.what, ACCOUNT, _USER_HINT), "a list of strings"),
     ),
     "imports": _list("Aspects of class home that each of the person's homes imports, by name.", example=["git"]),
+    "github": _text("The person's name at GitHub."),
+    "groups": _list(
+        "Groups of the person: of accounts on NixOS, and of people, whose keys may be asked for as `@group`.",
+        _GROUPS,
+        example=["admins"],
+    ),
+    "shell": _text("The login shell.", words(*SHELLS)),
+    "uid": option(
+        maybe(_UID),
+        default=None,
+        description="The number of the person's accounts: one, or one for each class.",
+        example={"nixos": 1000, "darwin": 501},
+    ),
+    "machines": option(
+        Table(table(USER_THERE), MACHINE_NAME, "a table of machines", placeholder="machine"),
+        default={},
+        description="What differs on a machine where the person has an account; a service of that machine gives the account.",
+    ),
 }
 
 TAG = {

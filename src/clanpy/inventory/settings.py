@@ -308,6 +308,10 @@ _NAMES: Mapping[str, Callable[[Fleet], set[str]]] = {
     "user": lambda fleet: set(people(fleet)),
     "machine": lambda fleet: set(fleet.machines),
     "tag": lambda fleet: set(fleet.tags),
+    "person or group": lambda fleet: {
+        *people(fleet),
+        *(f"@{group}" for user in fleet.users.values() for group in user.groups),
+    },
     "home aspect": lambda fleet: {name for class_, name in fleet.aspects if class_ == "home"},
 }
 

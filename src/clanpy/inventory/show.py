@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clanpy.inventory.model import Deploy, Fleet, HostConfig, Instance, Machine, Role, User
+from clanpy.inventory.model import Deploy, Fleet, HostConfig, Instance, Machine, Role, User, UserThere
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile
 
 
@@ -76,6 +76,7 @@ def host_document(host: HostConfig, root: Path) -> dict[str, Any]:
                 "ssh_keys": list(user.ssh_keys),
                 "home_manager": user.home_manager,
                 "managed": user.managed,
+                "uid": user.uid,
             }
             for user in host.users
         ],
@@ -111,6 +112,22 @@ def _user(user: User) -> dict[str, Any]:
         "ssh_keys": list(user.ssh_keys),
         "aliases": list(user.aliases),
         "imports": list(user.imports),
+        "github": user.github,
+        "groups": list(user.groups),
+        "shell": user.shell,
+        "uid": dict(user.uid),
+        "machines": {name: _user_there(there) for name, there in user.machines.items()},
+    }
+
+
+def _user_there(there: UserThere) -> dict[str, Any]:
+    return {
+        "account": there.account,
+        "admin": there.admin,
+        "groups": list(there.groups),
+        "shell": there.shell,
+        "uid": there.uid,
+        "imports": list(there.imports),
     }
 
 

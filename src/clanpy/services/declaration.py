@@ -33,6 +33,23 @@ if TYPE_CHECKING:
 Content = NixFile | NixData | NixTemplate
 
 
+class PersonThere(Protocol):
+    """What differs for a user of the fleet on one machine."""
+
+    @property
+    def account(self) -> str | None: ...
+    @property
+    def admin(self) -> bool | None: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def shell(self) -> str | None: ...
+    @property
+    def uid(self) -> int | None: ...
+    @property
+    def imports(self) -> tuple[str, ...]: ...
+
+
 class Person(Protocol):
     """What a service may know of a user of the fleet."""
 
@@ -44,6 +61,14 @@ class Person(Protocol):
     def ssh_keys(self) -> tuple[str, ...]: ...
     @property
     def imports(self) -> tuple[str, ...]: ...
+    @property
+    def groups(self) -> tuple[str, ...]: ...
+    @property
+    def shell(self) -> str | None: ...
+    @property
+    def uid(self) -> Mapping[str, int]: ...
+    @property
+    def machines(self) -> Mapping[str, PersonThere]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +218,7 @@ class Account:
     home_manager: str | None = None
     managed: bool = True
     imports: tuple[str, ...] = ()
+    uid: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

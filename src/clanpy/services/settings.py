@@ -29,7 +29,7 @@ class Nothing(Settings):
     """For a role without settings."""
 
 
-Kind = Literal["user", "machine", "tag", "home aspect"]
+Kind = Literal["user", "machine", "tag", "home aspect", "person or group"]
 
 
 @dataclass(frozen=True, slots=True)

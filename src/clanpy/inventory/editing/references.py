@@ -64,6 +64,8 @@ def references(data: Any, prefix: Path_, name: str) -> Iterator[Reference]:
     for tag in _each(_at(root, "tags")):
         yield from _items(tag, name)
         yield from _members(_at([tag], "machines"), name)
+    for person in _each(_at(root, "users")):
+        yield from _members(_at([person], "machines"), name)
     for owner in (*_each(_at(root, "vars", "generators")), *_each(_at(root, "secrets", "legacy"))):
         yield from _members(_at([owner], "machines"), name)
     for instance in _each(_at(root, "instances")):

@@ -8,6 +8,7 @@ from typing import Any
 from clanpy.services.declaration import Member, Role, Service, Static
 from clanpy.services.generator import Generator, Password, Prompt, SshKey
 from clanpy.services.needs import not_generated
+from clanpy.services.people import PersonName, keys_of
 from clanpy.services.settings import Field, Settings
 from clanpy.services.sshd.service import (
     CERTIFICATE,
@@ -36,6 +37,9 @@ class Default(Settings):
 
     allowed_keys: dict[str, str] = Field(
         default_factory=dict, description="Public keys that may log in as root, by what they are called"
+    )
+    authorized_people: list[PersonName] = Field(
+        default_factory=list, description="People whose keys may log in as root: names, aliases, or `@group`"
     )
     rsa_host_key: RsaHostKey = Field(default_factory=RsaHostKey, description="For clients that know nothing newer")
     certificate_search_domains: list[str] = Field(
@@ -66,8 +70,10 @@ def _more(member: Member) -> Mapping[str, Any]:
         there = member.public(generator, f"{file}.pub") is not None
         return member.path(generator, file) if there else None
 
+    allowed = [key for _, key in sorted(member.settings.allowed_keys.items())]
+    theirs = [key for key in keys_of(member.people, member.settings.authorized_people) if key not in allowed]
     return {
-        "keys": [key for _, key in sorted(member.settings.allowed_keys.items())],
+        "keys": [*allowed, *theirs],
         "password_file": member.path(PASSWORD, HASH_FILE),
         "host_key": private(HOST_KEY, KEY_FILE),
         "rsa_key": private(RSA_KEY, RSA_FILE) if member.settings.rsa_host_key.enable else None,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from clanpy.services.declaration import Member, Role, Service, Static
 from clanpy.services.generator import PUBLIC, UNDEPLOYED, Generator, SshCertificate, SshKey
 from clanpy.services.needs import Value, names_of, not_generated, public_line
+from clanpy.services.people import PersonName, keys_of
 from clanpy.services.settings import Field, Settings
 
 
@@ -82,6 +83,9 @@ class Server(Settings):
         default_factory=list,
         description="Public keys that may log in as root: a list, or a table by what they are called",
     )
+    authorized_people: list[PersonName] = Field(
+        default_factory=list, description="People whose keys may log in as root: names, aliases, or `@group`"
+    )
     host_keys: HostKeys = Field(default_factory=HostKeys, description="Host keys beside the ed25519 one")
     certificate: Certificate = Field(default_factory=Certificate, description="The host's certificate")
     generate_root_key: RootKey = Field(default_factory=RootKey, description="A key of the fleet for root")
@@ -154,6 +158,7 @@ def _server(member: Member) -> Mapping[str, Any]:
     settings: Server = member.settings
     given = settings.authorized_keys
     keys = list(given.values() if isinstance(given, dict) else given)
+    keys += [key for key in keys_of(member.people, settings.authorized_people) if key not in keys]
     root = public_line(member, ROOT_KEY, f"{ROOT_FILE}.pub") if settings.generate_root_key.enable else None
     return {**host_identity(member), "root_keys": [*keys, *([root] if root else [])]}
 

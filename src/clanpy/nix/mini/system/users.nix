@@ -112,6 +112,7 @@ in
       );
       default = { };
     };
+    knownUsers = list;
     motd = mkOption {
       type = types.nullOr types.lines;
       default = null;
