@@ -48,7 +48,7 @@ under_systemd || detached
 # It has begun when it has written its state, and not before.
 waited=0
 until [ -e "$dir/alive" ]; do
-  [ "$waited" -lt 1000 ] || fail silent
+  [ "$waited" -lt 2500 ] || fail silent
   nap
 done
 say "started=$id"
