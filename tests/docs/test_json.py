@@ -92,6 +92,8 @@ def printed(*arguments: str, stream: str = "stdout") -> Any:
         ("services show", ("services", "show", "sshd")),
         ("networks list", ("networks", "list")),
         ("networks ping", ("networks", "ping", "cinnabar", "--target-host", "root@127.0.0.1:1")),
+        ("users list", ("users", "list")),
+        ("users keys", ("users", "keys")),
         ("modules list", ("modules", "list")),
         ("check", ("check",)),
         ("explain", ("explain",)),

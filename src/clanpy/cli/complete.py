@@ -33,6 +33,11 @@ def complete_machines(incomplete: str) -> list[str]:
     return [f"{before}{item}" for item in found]
 
 
+def complete_users(incomplete: str) -> list[str]:
+    """People that begin like this, and their aliases."""
+    return [name.removeprefix("user:") for name in _of_kind("user", incomplete)]
+
+
 def begun_with_colon(words: list[str], current: int) -> tuple[list[str], int, str]:
     """The words of a line that bash has split at each colon, as they were typed, and which of them is being completed.
 

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "inventory": Lazy("clanpy.cli.inventory:app", "Show what the fleet's files say"),
     "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
     "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
+    "users": Lazy("clanpy.cli.users:app", "Show people, their accounts and keys; add and remove them"),
     "services": Lazy("clanpy.cli.services:app", "Show the services there are, and begin new ones"),
     "networks": Lazy("clanpy.cli.networks:app", "Show over which networks machines are reached"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),

@@ -85,6 +85,13 @@ def _by_instance(share: Share) -> Iterator[Share]:
 
 def accounts(fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]) -> list[Account]:
     """The accounts that services give people on a machine, by name."""
+    return [account for account, _ in accounts_with_parts(fleet, machine, parts, errors)]
+
+
+def accounts_with_parts(
+    fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list[ClanpyError]
+) -> list[tuple[Account, Part]]:
+    """The accounts of a machine by name, each with what gives it."""
     found: dict[str, tuple[Account, Part]] = {}
     for part in parts:
         for account in _accounts_of(part, errors):
@@ -93,7 +100,7 @@ def accounts(fleet: Fleet, machine: Machine, parts: Sequence[Part], errors: list
             else:
                 found[account.account] = account, part
     errors.extend(_shared(fleet, machine, found))
-    return [found[name][0] for name in sorted(found)]
+    return [found[name] for name in sorted(found)]
 
 
 def _shared(fleet: Fleet, machine: Machine, found: Mapping[str, tuple[Account, Part]]) -> Iterator[ClanpyError]:

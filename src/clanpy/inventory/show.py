@@ -39,7 +39,7 @@ def fleet_document(fleet: Fleet) -> dict[str, Any]:
         "root": str(fleet.root),
         "meta": {"name": fleet.meta.name, "description": fleet.meta.description, "domain": fleet.meta.domain},
         "machines": {name: _machine(machine) for name, machine in fleet.machines.items()},
-        "users": {name: _user(user) for name, user in fleet.users.items()},
+        "users": {name: user_dict(user) for name, user in fleet.users.items()},
         "tags": {tag: _tag(fleet, tag) for tag in fleet.tags},
         "instances": {name: _instance(instance) for name, instance in fleet.instances.items()},
         "aspects": [
@@ -105,7 +105,8 @@ def _deploy(deploy: Deploy) -> dict[str, Any]:
     }
 
 
-def _user(user: User) -> dict[str, Any]:
+def user_dict(user: User) -> dict[str, Any]:
+    """A person's entry as JSON data."""
     return {
         "full_name": user.full_name,
         "email": user.email,

@@ -1,0 +1,92 @@
+"""The people of a fleet and their accounts on its machines: what `clanpy users` and `clanpy home` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from clanpy.errors import ClanpyError, NothingMatchedError, nearest, raise_all
+from clanpy.inventory.contributions import accounts_with_parts
+from clanpy.inventory.hosts import resolver_of
+from clanpy.inventory.model import Fleet, User
+from clanpy.inventory.references import people
+from clanpy.services.people import GROUP_MARK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """A person's account on one machine. `home_manager` is `module`, `standalone`, or None for no home configuration."""
+
+    user: str
+    machine: str
+    system: str
+    account: str
+    home: str
+    admin: bool
+    managed: bool
+    home_manager: str | None
+    uid: int | None
+    instance: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: `user, machine, system, account, home, admin, managed, home_manager, uid, instance`."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def presences(fleet: Fleet) -> tuple[Presence, ...]:
+    """Every account of the fleet, by person, machine and name.
+
+    Raises:
+        ClanpyError: what is wrong with services or settings; a CombinedError when it is more than one thing.
+    """
+    errors: list[ClanpyError] = []
+    found: list[Presence] = []
+    roles = resolver_of(fleet).roles
+    for machine in fleet.machines.values():
+        parts = list(roles.parts(machine, errors))
+        found += [
+            Presence(
+                user=account.user,
+                machine=machine.name,
+                system=machine.system,
+                account=account.account,
+                home=account.home,
+                admin=account.admin,
+                managed=account.managed,
+                home_manager=account.home_manager,
+                uid=account.uid,
+                instance=part.instance.name,
+            )
+            for account, part in accounts_with_parts(fleet, machine, parts, errors)
+        ]
+    raise_all(list({(str(error), error.hint): error for error in errors}.values()))
+    return tuple(sorted(found, key=lambda one: (one.user, one.machine, one.account)))
+
+
+def person(fleet: Fleet, name: str) -> User:
+    """A person, by name or alias.
+
+    Raises:
+        NothingMatchedError: there is nobody of that name.
+    """
+    known = people(fleet)
+    if name not in known:
+        raise NothingMatchedError(f"there is no user '{name}'", hint=nearest(name, known))
+    return fleet.users[known[name]]
+
+
+def chosen_people(fleet: Fleet, names: Iterable[str] = (), group: str | None = None) -> tuple[User, ...]:
+    """People by name or alias, or those of a group; all of them when neither is said.
+
+    Raises:
+        NothingMatchedError: there is nobody of a name, or nobody in the group.
+    """
+    found = {user.name: user for user in (person(fleet, name) for name in names)} or dict(fleet.users)
+    if group is not None:
+        group = group.removeprefix(GROUP_MARK)
+        groups = {each for user in fleet.users.values() for each in user.groups}
+        if group not in groups:
+            raise NothingMatchedError(f"nobody is in a group '{group}'", hint=nearest(group, groups))
+        found = {name: user for name, user in found.items() if group in user.groups}
+    return tuple(found[name] for name in sorted(found))
