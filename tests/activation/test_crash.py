@@ -19,6 +19,7 @@ from activation.folder import Machine, activation, make_machine
 from clanpy.activation import (
     ActivationResult,
     FollowedPhase,
+    GuardError,
     GuardOutcome,
     Phase,
     follow,
@@ -155,11 +156,15 @@ async def test_wherever_the_guard_dies_the_host_ends_on_one_system(
         assert host.places <= {host.old, host.new}
         if rebooted:
             host.reboot()
-        done = await host.recovered()
+        done = None
         try:
+            done = await host.recovered()
             whole(host, done)
-        except AssertionError as error:
-            error.add_note(f"killed after program {at} of {points}: {done}, {host.places}, {host.machine.calls}")
+        except (AssertionError, GuardError) as error:
+            left = {file.name: file.read_text() for file in host.machine.run_dir("run-1").glob("[!g]*")}
+            error.add_note(
+                f"killed after program {at} of {points}: {done}, {host.places}, {host.machine.calls}, {left}"
+            )
             raise
         facts = await gather(host.machine.conn)
         assert (facts.lock, facts.left_over) == (None, ())

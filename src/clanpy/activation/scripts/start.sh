@@ -45,9 +45,9 @@ detached() {
 }
 under_systemd || detached
 
-# It has begun when it has written its state, and not before.
+# It has begun when it has written its state, and not before. One that is recovered may turn out to have ended at the last moment.
 waited=0
-until [ -e "$dir/alive" ]; do
+until [ -e "$dir/alive" ] || [ -e "$dir/result" ]; do
   [ "$waited" -lt 2500 ] || fail silent
   nap
 done
