@@ -16,6 +16,7 @@ from clanpy.deployment.building import Builder
 from clanpy.deployment.conduct import Conductor
 from clanpy.deployment.copying import Copier
 from clanpy.deployment.delivery import Deliveries
+from clanpy.deployment.homes import HomeUpdater
 from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
 from clanpy.deployment.plan import Plan
 from clanpy.deployment.planning import Planner, revision_of
@@ -36,7 +37,7 @@ from clanpy.rollout.resume import progress_of
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clanpy.deployment.options import Options, Surroundings
     from clanpy.events import Sink
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from clanpy.nix.program import NixProgram
     from clanpy.rollout.policy import Policy
 
-__all__ = ["RunResult", "build", "deploy", "plan", "roll_back", "upload"]
+__all__ = ["RunResult", "build", "deploy", "plan", "roll_back", "update_homes", "upload"]
 
 
 async def deploy(
@@ -76,16 +77,18 @@ async def deploy(
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
-        builder = Builder(tasks, nix, surroundings.cache, limits.build)
+        builder, copier = Builder(tasks, nix, surroundings.cache, limits.build), Copier(tasks, nix)
         updater = Updater(
             options=options,
             slots=Slots(limits),
             reach=reach,
             releases=releases,
-            makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
+            makers=Makers(LocalMaker(releases, builder, copier), remote, releases.elsewhere),
             activator=_activator("update", options, recorder, reach, deliveries, attempt=attempt),
             deliveries=deliveries,
         )
+        if options.dry_run:
+            updater.planner = _planner(updater, remote, copier)
         conduct = None
         if policy is not None and not options.dry_run:
             rolled = Rolled(
@@ -227,6 +230,44 @@ async def roll_back(
     return replace(result, round_trips=dict(reach.round_trips))
 
 
+async def update_homes(
+    surroundings: Surroundings,
+    accounts: Mapping[str, str],
+    options: Options,
+    recorder: Recorder,
+    *,
+    sinks: Sequence[Sink] = (),
+    interrupts: Interrupts | None = None,
+) -> RunResult:
+    """Build the standalone home of one account on each machine (`accounts` by machine), and activate it as that account.
+
+    Raises:
+        JournalError: the journal can't be written. All else is the outcome of a host.
+    """
+    names, limits = tuple(accounts), Limits.derived(parallel=options.parallel)
+    run = _run("home", surroundings, recorder, sinks, interrupts)
+    nix = find_nix(surroundings)
+    deliveries = Deliveries(surroundings, recorder.run)
+    elsewhere = made_elsewhere((surroundings.fleet.machines[name] for name in names), options.build_host)
+    releases = Releases(surroundings, names, elsewhere)
+    async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
+        remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
+        making = tasks.create_task(releases.run(nix), name="releases")
+        builder = Builder(tasks, nix, surroundings.cache, limits.build)
+        updater = HomeUpdater(
+            options=options,
+            accounts=accounts,
+            reach=reach,
+            releases=releases,
+            makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
+            activator=_activator("home", options, recorder, reach, deliveries),
+        )
+        result = await run.each(names, updater.update, at_once=limits.hosts)
+        making.cancel()
+        remote.close()
+    return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
+
+
 async def upload(
     surroundings: Surroundings,
     names: Sequence[str],
@@ -272,6 +313,19 @@ def _run(
         interrupts=interrupts or Interrupts(),
         before=before,
         sinks=sinks,
+    )
+
+
+def _planner(updater: Updater, remote: RemoteMaker, copier: Copier) -> Planner:
+    return Planner(
+        options=updater.options,
+        reach=updater.reach,
+        releases=updater.releases,
+        makers=updater.makers,
+        remote=remote,
+        copier=copier,
+        activator=updater.activator,
+        deliveries=updater.deliveries,
     )
 
 

@@ -25,6 +25,7 @@ TEXTS = {
     "attach": ("attach",),
     "generations": ("generations",),
     "preview": ("classes", "preview"),
+    "contents": ("contents",),
 }
 # SC2154: variables that another part sets. SC2034: variables for another part. SC2015: `a && b || c` is meant as it stands.
 PARTS = sorted(

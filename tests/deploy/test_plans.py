@@ -97,6 +97,19 @@ def test_a_plan_is_applied_as_it_was_saved_and_refused_once_a_machine_or_the_fil
     assert fleet.clanpy("plan", "apply", file, "--yes").returncode == 0  # all is as it was to become
 
 
+def test_a_dry_run_tells_packages_and_bytes_of_what_is_built_and_builds_nothing_itself(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update", "--yes").returncode == 0
+    fleet.configure(host, SERVICE)
+    unbuilt = fleet.clanpy("machines", "update", "--dry-run")
+    assert f"`clanpy machines diff {host.name}`" in unbuilt.stderr
+    assert fleet.clanpy("machines", "build").returncode == 0
+    built = fleet.clanpy("machines", "update", "--dry-run")
+    assert "packages: + jq" in built.stderr
+    assert " to send" in built.stderr
+
+
 def test_a_plan_that_is_older_than_the_rollout_allows_is_refused(rehearse: Rehearse) -> None:
     fleet = rehearse()
     fleet.inventory('[rollout.default]\nmax_age = "1h"\n')

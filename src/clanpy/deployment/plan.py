@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "clanpy.plan/1"
 SYSTEM = "system"
+UNITS = ("systemd/system", "systemd/user")  # links to folders of which the files are told as well
 LINKS = (".wants/", ".requires/", ".upholds/")  # folders of links to units: their content is that of the units
 
 
@@ -303,8 +304,9 @@ def changed_packages(before: Iterable[str], after: Iterable[str]) -> tuple[tuple
 
 
 def changed_files(before: Mapping[str, str], after: Mapping[str, str]) -> Delta:
-    """What is between two trees of configuration. That a link to a unit has another unit behind it is told of the unit alone."""
-    delta = Delta.of(before, after)
+    """What is between two trees of configuration. Of units only they themselves are told, not again what leads to them."""
+    old, new = ({name: what for name, what in side.items() if name not in UNITS} for side in (before, after))
+    delta = Delta.of(old, new)
     changed = tuple(name for name in delta.changed if not any(folder in name for folder in LINKS))
     return Delta(added=delta.added, changed=changed, removed=delta.removed)
 

@@ -30,11 +30,13 @@ from clanpy.deployment.run import Verdict
 from clanpy.deployment.units import units_by_files, units_said
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome, Stage
+from clanpy.nix.build import missing as unbuilt
 from clanpy.nix.serve import serving
+from clanpy.ui.format import counted, size
 
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from clanpy.activation import HostFacts
     from clanpy.deployment.activator import Activator
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from clanpy.deployment.delivery import Deliveries
     from clanpy.deployment.making import Makers
     from clanpy.deployment.options import Options
-    from clanpy.deployment.plan import Units
+    from clanpy.deployment.plan import Package, Units
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.releases import Releases
     from clanpy.deployment.remote_build import RemoteMaker
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from clanpy.ssh import Connection
 
 GIT_SECONDS = 10.0
+TOLD = 20  # packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,16 @@ class Planner:
         if not change:
             return Verdict(outcome=Outcome.UNCHANGED)
         return Verdict(outcome=Outcome.PLANNED, wanted=release.system.out)
+
+    async def told(self, host: HostRun, conn: Connection, facts: HostFacts, release: Release) -> list[str]:
+        """What a dry run says of a change, as far as it is known without building anything."""
+        nix = self.copier.nix
+        if self._kind(host.name) is not Kind.HERE or isinstance(nix, ClanpyError) or unbuilt(release, nix):
+            return [f"what changes is known when it is built: `clanpy machines diff {host.name}`"]
+        config = self.releases.config(host.name)
+        due = await self._due(config, facts, release)
+        change, missing = await self._compare(host, conn, config, facts, due)
+        return list(_lines(change, missing))
 
     async def _due(self, config: HostConfig, facts: HostFacts, release: Release) -> _Due:
         digest, files = await self.deliveries.expected(config)
@@ -236,6 +249,27 @@ def _git(root: Path, *words: str) -> str:
 async def _store(conn: Connection) -> AsyncIterator[StoreServer]:
     async with conn.bridge(READ) as socket, serving(Path(str(socket)), conn.host) as store:
         yield store
+
+
+def _lines(change: Change, missing: Sequence[PathInfo]) -> Iterator[str]:
+    """A change for a log: what is long is counted from its middle on."""
+    if change.packages:
+        told = [_package(one) for one in change.packages[:TOLD]]
+        more = len(change.packages) - TOLD
+        yield f"packages: {', '.join(told)}{f' and {more} more' if more > 0 else ''}"
+    if change.reboot:
+        yield f"a reboot is needed for: {', '.join(change.reboot)}"
+    total = sum(info.size for info in missing)
+    yield f"{counted(len(missing), 'path')}, {size(total)} to send" if missing else "nothing to send"
+
+
+def _package(one: Package) -> str:
+    before, after = ", ".join(one.before), ", ".join(one.after)
+    return (
+        f"{one.name} {before} → {after}"
+        if before and after
+        else f"{'+' if after else '-'} {one.name} {after or before}"
+    )
 
 
 def _all_of(release: Release) -> dict[str, str]:

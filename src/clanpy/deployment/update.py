@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from clanpy.deployment.delivery import Deliveries
     from clanpy.deployment.making import Makers
     from clanpy.deployment.options import Options
+    from clanpy.deployment.planning import Planner
     from clanpy.deployment.reach import Reach
     from clanpy.deployment.releases import Releases
     from clanpy.deployment.run import HostRun
@@ -81,6 +82,7 @@ class Updater:
     makers: Makers
     activator: Activator
     deliveries: Deliveries
+    planner: Planner | None = None
 
     async def update(self, host: HostRun) -> Verdict:
         """Bring a host to its release.
@@ -101,6 +103,8 @@ class Updater:
                 return Verdict(outcome=Outcome.UNCHANGED)
             check_planned(self.options, facts, release)
             if self.options.dry_run:
+                for line in await self.planner.told(host, conn, facts, release) if self.planner else ():
+                    host.note(line)
                 return self._planned(host, facts, release, work)
             self._check_failed(facts, work, release)
             is_attached = await self._attach(host, conn, facts, work, release)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from clanpy.ui.format import clean, counted, names, painted, size
+from clanpy.ui.format import clean, counted, painted, size
 
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def plan_page(plan: Json) -> str:
 def plan_lines(plan: Json, *, colour: bool = False) -> Iterator[str]:
     """The plan as text: machines with the same change once, those without a change last."""
     for group in plan["groups"]:
-        hosts = names(group["hosts"])
+        hosts = " ".join(group["hosts"])
         if group["unchanged"]:
             yield painted(f"{hosts}: unchanged", "dim", colour=colour)
             continue
