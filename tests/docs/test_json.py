@@ -94,6 +94,7 @@ def printed(*arguments: str, stream: str = "stdout") -> Any:
         ("networks ping", ("networks", "ping", "cinnabar", "--target-host", "root@127.0.0.1:1")),
         ("users list", ("users", "list")),
         ("users keys", ("users", "keys")),
+        ("home list", ("home", "list")),
         ("modules list", ("modules", "list")),
         ("check", ("check",)),
         ("explain", ("explain",)),

@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, Lazy] = {
     "vars": Lazy("clanpy.cli.vars:app", "Generate, show, set and check the values of machines"),
     "secrets": Lazy("clanpy.cli.secrets:app", "Say who can read the fleet's secrets, and with which keys"),
     "users": Lazy("clanpy.cli.users:app", "Show people, their accounts and keys; add and remove them"),
+    "home": Lazy("clanpy.cli.home:app", "List and update standalone homes, and take them back"),
     "services": Lazy("clanpy.cli.services:app", "Show the services there are, and begin new ones"),
     "networks": Lazy("clanpy.cli.networks:app", "Show over which networks machines are reached"),
     "runs": Lazy("clanpy.cli.runs:app", "Look at what was done"),

@@ -218,11 +218,12 @@ def generations(ctx: typer.Context, name: str, how: How, *, account: str | None)
     if how.as_json:
         print_json(known.to_dict())
     else:
-        print_lines(_generation_lines(known, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+        print_lines(generation_lines(known, colour=uses_colour(settings(ctx).colour, sys.stdout)))
     return ExitCode.DONE
 
 
-def _generation_lines(known: Known, *, colour: bool) -> Iterator[str]:
+def generation_lines(known: Known, *, colour: bool) -> Iterator[str]:
+    """The generations of a profile, newest first, for people."""
     rows = [
         (
             str(found.number),
@@ -314,7 +315,8 @@ def status(ctx: typer.Context, selection: Selection, how: How, *, form: str | No
 
 def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]:
     head = ("HOSTNAME", "STATE", "WANTED", "RUNNING", "PROFILE", "BOOTED", "LAST DEPLOYMENT")
-    rows = []
+    rows: list[tuple[str, ...]] = []
+    styles: list[str | None] = []
     for host in found:
         facts, last = host.facts, host.last
         rows.append(
@@ -328,7 +330,21 @@ def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]
                 f"{last.when[:16]}Z {last.outcome} ({last.run})" if last else "",
             )
         )
-    yield from table_lines(head, rows, colour=colour, styles=[STATE_STYLES.get(host.state) for host in found])
+        styles.append(STATE_STYLES.get(host.state))
+        for home in host.homes:
+            rows.append(
+                (
+                    f"  {home.account}@{host.machine.name}",
+                    home.state,
+                    _path(home.wanted),
+                    _path(home.running),
+                    f"{_path(home.profile)} ({home.generation})" if home.profile else "",
+                    "",
+                    "",
+                )
+            )
+            styles.append(STATE_STYLES.get(home.state))
+    yield from table_lines(head, rows, colour=colour, styles=styles)
 
 
 def status_notes(found: Sequence[HostStatus], *, program: str) -> Iterator[str]:

@@ -27,6 +27,24 @@ SCHEMA = "clanpy.status/1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HomeStatus:
+    """One standalone home; paths are None where they are not known, or not there."""
+
+    account: str
+    wanted: str | None
+    running: str | None
+    profile: str | None
+    generation: int | None
+
+    @property
+    def state(self) -> str:
+        """`current`, `outdated` or `unknown`, as of machines."""
+        if self.wanted is None:
+            return "unknown"
+        return "current" if self.running == self.wanted else "outdated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
     """One machine.
 
@@ -58,6 +76,22 @@ class HostStatus:
         if self.wanted is None:
             return "unknown"
         return "outdated" if self.facts.differs(self.wanted) else "current"
+
+    @property
+    def homes(self) -> tuple[HomeStatus, ...]:
+        """Its standalone homes, by account; none where it could not be asked."""
+        if self.facts is None:
+            return ()
+        return tuple(
+            HomeStatus(
+                account=account,
+                wanted=self.wanted.homes.get(account) if self.wanted else None,
+                running=home.running or home.profile,
+                profile=home.profile,
+                generation=home.generation,
+            )
+            for account, home in sorted(self.facts.homes.items())
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON."""

@@ -14,6 +14,9 @@ from clanpy.inventory.references import people
 from clanpy.services.people import GROUP_MARK
 
 
+STANDALONE = "standalone"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
     """A person's account on one machine. `home_manager` is `module`, `standalone`, or None for no home configuration."""
@@ -90,3 +93,37 @@ def chosen_people(fleet: Fleet, names: Iterable[str] = (), group: str | None = N
             raise NothingMatchedError(f"nobody is in a group '{group}'", hint=nearest(group, groups))
         found = {name: user for name, user in found.items() if group in user.groups}
     return tuple(found[name] for name in sorted(found))
+
+
+def standalone_homes(fleet: Fleet, which: Iterable[str] = ()) -> tuple[Presence, ...]:
+    """The homes that are activated on their own, of `USER` or `USER@MACHINE`; all of them when nobody is named.
+
+    A name that an account has means that account; otherwise all accounts of the person are meant.
+
+    Raises:
+        NothingMatchedError: there is nobody of a name, no such machine, or no such home.
+    """
+    found = presences(fleet)
+    chosen: dict[Presence, None] = {}
+    for text in which:
+        chosen.update(dict.fromkeys(_homes_of(fleet, found, text)))
+    alone = (one for one in found if one.home_manager == STANDALONE)
+    return tuple(chosen) or tuple(alone)
+
+
+def _homes_of(fleet: Fleet, found: Iterable[Presence], text: str) -> list[Presence]:
+    name, at, machine = text.partition("@")
+    if at and machine not in fleet.machines:
+        raise NothingMatchedError(f"there is no machine '{machine}'", hint=nearest(machine, fleet.machines))
+    there = [one for one in found if not at or one.machine == machine]
+    mine = [one for one in there if one.account == name]
+    if not mine:
+        user = person(fleet, name)
+        mine = [one for one in there if one.user == user.name]
+    alone = [one for one in mine if one.home_manager == STANDALONE]
+    if not alone:
+        built_in = [one.machine for one in mine if one.home_manager is not None]
+        hint = f"it is a part of the system there: clanpy machines update {' '.join(built_in)}" if built_in else None
+        where = f" on '{machine}'" if at else ""
+        raise NothingMatchedError(f"'{name}' has no standalone home{where}", hint=hint)
+    return alone

@@ -52,10 +52,11 @@ own_number() {
 # The home of an account, from whatever directory service the system has. The name is checked before it gets here.
 home_of() { eval "printf '%s\n' ~$1"; }
 
-# The profile of an account's home: home-manager's rule, and a new one in the account's own home where there is none.
+# The profile of an account's home: the one there is, else home-manager's rule, and a new one in the account's own home. Nix makes the
+# folder there whenever the account uses it; a profile that is elsewhere by then, with all its generations, stays the one.
 home_profile() { # ACCOUNT HOME
   _own=$2/.local/state/nix/profiles _old=$root/nix/var/nix/profiles/per-user/$1
-  if [ -d "$_own" ] || ! [ -d "$_old" ]; then
+  if [ -L "$_own/home-manager" ] || { [ -d "$_own" ] && ! [ -L "$_old/home-manager" ]; } || ! [ -d "$_old" ]; then
     printf '%s\n' "$_own/home-manager"
   else
     printf '%s\n' "$_old/home-manager"
