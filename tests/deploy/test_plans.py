@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from clanpy.deploy import RunResult, plan
+from clanpy.deployment.options import Options
+from clanpy.deployment.plan import Plan
 from clanpy.errors import ExitCode
 from deploy.rehearsal import Rehearsal
 
@@ -41,16 +44,16 @@ def test_machines_with_the_same_change_are_shown_once_and_nothing_is_changed_on_
     text = (fleet.folder / "inventory.toml").read_text().replace('["base"]', '["base", "bell"]')
     fleet.write("inventory.toml", text)
 
-    plan = diff(fleet)
+    found = diff(fleet)
 
-    (group,) = plan["groups"]
+    (group,) = found["groups"]
     assert group["hosts"] == sorted(fleet.names)
     assert [(one["name"], one["change"]) for one in group["packages"]] == [("jq", "added")]
     assert "greeting" in group["files"]["changed"]
     assert "systemd/system/bell.service" in group["files"]["added"]
     assert (group["units"]["source"], group["units"]["start"]) == ("files", ["bell.service"])
     assert group["reboot"] == []
-    assert all(host["bytes"] > 0 and host["paths"] > 0 for host in plan["hosts"].values())
+    assert all(host["bytes"] > 0 and host["paths"] > 0 for host in found["hosts"].values())
     assert fleet.running(one) == before
     copied = diff(fleet, "--copy", one.name)
     assert copied["groups"][0]["units"] == {
@@ -63,6 +66,28 @@ def test_machines_with_the_same_change_are_shown_once_and_nothing_is_changed_on_
     assert fleet.running(one) == before
     assert diff(fleet, one.name)["hosts"][one.name]["bytes"] == 0
     assert diff(fleet, other.name)["hosts"][other.name]["bytes"] > 0
+
+
+async def test_planning_an_unchanged_machine_takes_one_round_trip_and_a_changed_one_three(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    await fleet.update()
+
+    async def planned() -> tuple[RunResult, Plan]:
+        recorder = fleet.journal.begin()
+        try:
+            return await plan(fleet.surroundings(), fleet.names, Options(), recorder)
+        finally:
+            recorder.close()
+
+    result, same = await planned()
+    assert (result.round_trips[host.name], same.changing()) == (1, ())
+    fleet.greet("other")
+    result, other = await planned()
+    assert result.round_trips[host.name] == 3
+    (change,) = other.changing()
+    assert change.change.files.changed == ("greeting",)
+    assert change.missing[0] > 0
 
 
 def test_a_plan_is_applied_as_it_was_saved_and_refused_once_a_machine_or_the_files_are_others(
@@ -115,9 +140,9 @@ def test_a_plan_that_is_older_than_the_rollout_allows_is_refused(rehearse: Rehea
     fleet.inventory('[rollout.default]\nmax_age = "1h"\n')
     file = fleet.folder.parent / "plan.json"
     assert fleet.clanpy("plan", "save", str(file)).returncode == 0
-    plan = json.loads(file.read_text())
-    assert plan["groups"][0]["first"]
-    file.write_text(json.dumps({**plan, "made": "2020-01-01T00:00:00Z"}))
+    saved = json.loads(file.read_text())
+    assert saved["groups"][0]["first"]
+    file.write_text(json.dumps({**saved, "made": "2020-01-01T00:00:00Z"}))
     refused = fleet.clanpy("plan", "apply", str(file), "--yes")
     assert (refused.returncode, "CP0541" in refused.stderr) == (ExitCode.CONFLICT, True)
     assert fleet.running(fleet.hosts[0]) == ""

@@ -188,6 +188,7 @@ def test_what_is_printed_of_real_hosts_is_documented(lab: LentLab, tmp_path: Pat
         words = ("--fleet", str(fleet), f"--lab={lab.name}", *arguments)
         return list(differences(documented(heading), last_document(words, tmp_path)))
 
+    assert told("machines diff", "machines", "diff") == []
     assert told("Result of a run", "machines", "update") == []
     assert told("machines status", "machines", "status") == []
     assert told("doctor", "doctor") == []
