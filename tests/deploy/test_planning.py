@@ -112,6 +112,12 @@ def test_every_plan_can_be_shown_to_people(plan: Plan) -> None:
     assert plan_summary(document).startswith(str(len(plan.hosts) + len(plan.errors)))
 
 
+def test_why_nothing_is_known_of_a_machine_is_told_with_its_last_lines() -> None:
+    error = {"code": "CP0204", "message": "it could not be built", "details": [*"abcdefg"], "hint": "look"}
+    told = list(plan_lines(Plan(fleet="f", made=NOW, errors={"a": error}).to_dict()))
+    assert told == ["a: it could not be built (CP0204)", *(f"    {line}" for line in "cdefg"), "  hint: look"]
+
+
 @given(st.dictionaries(words, words), st.dictionaries(words, words))
 def test_a_delta_is_all_that_tells_two_sides_apart(before: dict[str, str], after: dict[str, str]) -> None:
     delta = Delta.of(before, after)

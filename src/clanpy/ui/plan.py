@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     Json = Mapping[str, Any]
 
+LAST_LINES = 5
 MOST = 40  # lines of one kind; the rest is counted
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 STYLES = {"added": "green", "changed": "yellow", "removed": "red"}
@@ -44,6 +45,9 @@ def plan_lines(plan: Json, *, colour: bool = False) -> Iterator[str]:
         yield from (f"  {line}" for line in _details(group, colour=colour))
     for name, error in plan["errors"].items():
         yield painted(f"{name}: {clean(error['message'])} ({error['code']})", "red", colour=colour)
+        yield from (f"    {clean(line)}" for line in error.get("details", ())[-LAST_LINES:])
+        if error.get("hint"):
+            yield f"  hint: {error['hint']}"
 
 
 def plan_summary(plan: Json) -> str:
