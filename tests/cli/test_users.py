@@ -140,6 +140,20 @@ def test_a_person_is_removed_with_all_that_names_them_and_nothing_else(
     assert not (root / "sops/users/ann").exists()
 
 
+def test_the_secrets_that_somebody_could_read_are_named(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"sops/users/ann/key.json": '[{"publickey": "age1x", "type": "age"}]\n'})
+    write(root, {"sops/users/bob/key.json": '[{"publickey": "age1y", "type": "age"}]\n'})
+    for name, reader in (("wifi", "ann"), ("vpn", "bob")):
+        write(root, {f"vars/shared/{name}/password/secret": '{"data": "", "sops": {}}'})
+        links = root / f"vars/shared/{name}/password/users"
+        links.mkdir()
+        (links / reader).symlink_to(f"../../../../../sops/users/{reader}")
+    _, _, err = said(capsys, root, "users", "remove", "ann", "--dry-run")
+    assert "could read vars/shared/wifi/password" in err
+    assert "vpn" not in err
+    assert "they may have kept" in err
+
+
 def test_an_alias_is_not_removed_for_a_person(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, _, err = said(capsys, root, "users", "remove", "annie", "--yes")
     assert "it is an alias of 'ann'" in err
