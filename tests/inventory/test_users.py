@@ -101,6 +101,13 @@ def test_the_primary_user_of_a_mac_is_the_account_that_they_have_there(tmp_path:
     assert "annie" in said.values() or said.get("content") == "annie"
 
 
+def test_a_person_may_say_that_a_machine_is_theirs_if_nobody_else_does(tmp_path: Path) -> None:
+    text = "[users.ann.machines.beta]\nprimary = true\n"
+    assert _people(tmp_path / "a", text).machines["beta"].primary_user == "ann"
+    told = "\n".join(_told(tmp_path / "b", text + "[users.bob.machines.beta]\nprimary = true\n"))
+    assert "user 'bob' is primary on 'beta', whose primary user is 'ann'" in told
+
+
 def test_further_aspects_are_for_the_home_on_that_machine_alone(tmp_path: Path) -> None:
     found = _people(tmp_path, "[users.bob.machines.alpha]\nimports = ['core']\n" + (HERE % "").replace("ann", "bob"))
     assert [module.key for module in resolve(found, "alpha").homes["bob"]][1:] == ["home.core"]

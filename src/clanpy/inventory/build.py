@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,13 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
         name: _machine(name, entry, named.get(name, ()), places)
         for name, entry in entries(config, "machines", MACHINE_NAME)
     }
+    users = {name: _user(name, entry, places) for name, entry in entries(config, "users", USER_NAME)}
+    machines.update(_with_primary_users(machines, users))
     fleet = Fleet(
         root=root,
         meta=_meta(root, inside(config, "meta")),
         machines=machines,
-        users={name: _user(name, entry, places) for name, entry in entries(config, "users", USER_NAME)},
+        users=users,
         instances={name: _instance(name, entry, places) for name, entry in entries(config, "instances", INSTANCE_NAME)},
         tags=_tag_members(tags, machines),
         tag_records=tags,
@@ -62,6 +65,17 @@ def build_fleet(root: Path, config: Config, aspects: Mapping[Key, Aspect], place
     selected = with_computed_tags(fleet)
     selected.fleet.memo["selected tags"] = selected
     return selected.fleet
+
+
+def _with_primary_users(machines: Mapping[str, Machine], users: Mapping[str, User]) -> Iterator[tuple[str, Machine]]:
+    """Machines whose own entry names no primary user, and of which a person says that they are."""
+    told: set[str] = set()
+    for user in users.values():
+        for name, there in user.machines.items():
+            machine = machines.get(name)
+            if there.primary and machine is not None and machine.primary_user is None and name not in told:
+                told.add(name)
+                yield name, replace(machine, primary_user=user.name)
 
 
 def _meta(root: Path, entry: Config) -> Meta:
@@ -129,6 +143,7 @@ def _user_there(entry: Config) -> UserThere:
     return UserThere(
         account=get(entry, "account"),
         admin=get(entry, "admin"),
+        primary=get(entry, "primary", False) is True,
         groups=strings(entry, "groups"),
         shell=get(entry, "shell"),
         uid=get(entry, "uid"),

@@ -128,6 +128,12 @@ class HomeClashError(InventoryError):
     code = "CP0161"
 
 
+class PrimaryClashError(InventoryError):
+    """A person says that a machine is theirs, which has another primary user."""
+
+    code = "CP0162"
+
+
 class FallbackError(InventoryError):
     """A package is taken from another channel, and the record of it does not say what has to be known to take it away again."""
 

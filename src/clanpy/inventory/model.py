@@ -66,10 +66,14 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserThere:
-    """What differs for a person on one machine. None: as elsewhere; groups and aspects come on top."""
+    """What differs for a person on one machine. None: as elsewhere; groups and aspects come on top.
+
+    `primary`: the machine is theirs; it is the `primary_user` of a machine whose own entry names nobody.
+    """
 
     account: str | None = None
     admin: bool | None = None
+    primary: bool = False
     groups: tuple[str, ...] = ()
     shell: str | None = None
     uid: int | None = None

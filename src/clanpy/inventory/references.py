@@ -15,6 +15,7 @@ from clanpy.inventory.errors import (
     ClassMismatchError,
     DuplicateUidError,
     MachineFolderError,
+    PrimaryClashError,
     ReservedTagError,
     UnknownNameError,
 )
@@ -227,6 +228,12 @@ def _users_there(fleet: Fleet, user: User) -> Iterator[ClanpyError]:
         path, where = ("users", user.name, "machines", machine), f"user '{user.name}'"
         if machine not in fleet.machines:
             yield unknown("machine", machine, fleet.machines, fleet.where(*path), where)
+        elif there.primary and people(fleet).get(fleet.machines[machine].primary_user or "") != user.name:
+            yield PrimaryClashError(
+                f"{where} is primary on '{machine}', whose primary user is '{fleet.machines[machine].primary_user}'",
+                place=fleet.where(*path, "primary"),
+                hint="one of them only can be: take it out here, or there",
+            )
         for name in there.imports:
             yield from check_aspect(fleet, "home", name, (*path, "imports", name), f"{where} on '{machine}'")
 

@@ -281,6 +281,9 @@ _UID = Uid()
 USER_THERE = {
     "account": _text("What the person's account is called on this machine.", _ACCOUNT_TEXT),
     "admin": _text("Whether the person may become root on this machine.", boolean),
+    "primary": _yes_or_no(
+        "Whether it is the machine's `primary_user`, where the machine's own entry names nobody.", default=False
+    ),
     "groups": _list("Further groups on this machine.", _GROUPS),
     "shell": _text("The login shell on this machine.", words(*SHELLS)),
     "uid": _text("The number of the account on this machine.", whole("a number")),

@@ -125,6 +125,7 @@ def _user_there(there: UserThere) -> dict[str, Any]:
     return {
         "account": there.account,
         "admin": there.admin,
+        "primary": there.primary,
         "groups": list(there.groups),
         "shell": there.shell,
         "uid": there.uid,
