@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from clanpy.activation.errors import FactsError
-from clanpy.activation.scripts import SHELL, assemble
+from clanpy.activation.scripts import SHELL, Value, assemble
 from clanpy.activation.wire import read
 
 
@@ -39,7 +39,7 @@ class Look:
 
     def script(self) -> str:
         """What a shell is given."""
-        variables = {
+        variables: dict[str, Value] = {
             "closure": " ".join(self.closure),
             "trees": " ".join(self.trees),
             "boots": " ".join(self.boots),
