@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from clanpy.deploy import RunResult, upload
+from clanpy.deploy import RunResult, plan, upload
+from clanpy.deployment.applying import check_plan
+from clanpy.deployment.errors import PlanOutdatedError
 from clanpy.deployment.live import Live
 from clanpy.deployment.options import Options
+from clanpy.deployment.plan import Change, Delta, Plan
 from clanpy.events import Outcome, Stage
 from clanpy.generators.fleet import read_fleet
 from clanpy.generators.generate import How, generate
@@ -321,3 +324,36 @@ async def test_a_planted_secret_is_nowhere_but_where_it_belongs(
         kept = fleet.run(host, f"find / -xdev -newer /etc/hostname -type f -exec grep -lF {PLANTED} {{}} + 2>/dev/null")
         assert kept == "", "nothing of it is on a disk, the store included"
     assert fleet.read(machine, "/run/secrets/vars/token/token") == f"{PLANTED}-{machine.name}"
+
+
+async def test_a_plan_names_the_secrets_that_change_and_is_outdated_once_they_are_others(
+    deliver: Callable[..., Delivering],
+) -> None:
+    fleet = deliver()
+    (host,) = fleet.on.hosts
+    await fleet.generate()
+    surroundings = fleet.on.surroundings()
+
+    async def planned() -> Plan:
+        recorder = fleet.on.journal.begin()
+        try:
+            return (await plan(surroundings, fleet.on.names, Options(), recorder))[1]
+        finally:
+            recorder.close()
+
+    assert "services/token/token" in (await planned()).hosts[0].change.secrets.added
+    await fleet.on.update()
+    assert (await planned()).changing() == ()
+    await fleet.set(host, "token/token", "another")
+    made = await planned()
+    assert made.hosts[0].change == Change(secrets=Delta(changed=("services/token/token",)))
+    await check_plan(surroundings, made, Options())
+    await fleet.set(host, "token/token", "yet another")
+    with pytest.raises(PlanOutdatedError) as refused:
+        await check_plan(surroundings, made, Options())
+    assert refused.value.details == (f"{host.name}: the secrets that it is to have are others",)
+    await fleet.upload()
+    await fleet.set(host, "token/token", "another")
+    with pytest.raises(PlanOutdatedError) as refused:
+        await check_plan(surroundings, made, Options())
+    assert refused.value.details == (f"{host.name}: its secrets are others",)
