@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from clanpy.errors import ExitCode
 from deploy.rehearsal import Rehearsal
+from support.lab import LentLab
 
 
 Rehearse = Callable[..., Rehearsal]
@@ -68,8 +71,11 @@ def test_accounts_have_the_keys_numbers_and_homes_of_their_people(rehearse: Rehe
 
 @pytest.mark.lab
 @pytest.mark.nix
-def test_a_home_is_updated_by_its_owner_without_root_and_the_system_stays(rehearse: Rehearse) -> None:
-    fleet = rehearse(nixos=0, darwin=1)
+@pytest.mark.parametrize("class_", ["nixos", "darwin"])
+def test_a_home_is_updated_by_its_owner_without_root_and_the_system_stays(
+    lab: LentLab, tmp_path: Path, class_: Literal["nixos", "darwin"]
+) -> None:
+    fleet = Rehearsal(lab, tmp_path, lab.hosts(1, class_=class_, users=("crs58",)))
     (host,) = fleet.hosts
     home = f"crs58@{host.name}"
     fleet.write("modules/home/core.nix", '{ home.file.".greeting".text = "hi"; }\n')
