@@ -119,8 +119,8 @@ def test_a_setting_that_nobody_sets_is_the_default_of_the_service(
         ("instances.nt.roles.peer.alpha.settings.port", "there is no instance 'nt'"),
         ("instances.net.roles.pear.alpha.settings", "instance 'net' uses no role 'pear'"),
         ("instances.net.roles.peer.alpha.settings.prot", "did you mean 'port'?"),
-        ("instances.net.roles.peer.alpha.settings.public", "role 'controller' of the service has it"),
-        ("instances.net.roles.peer.alpha.settings.nothing", "there are network_id, port"),
+        ("instances.net.roles.peer.alpha.settings.mtu", "role 'controller' of the service has it"),
+        ("instances.net.roles.peer.alpha.settings.nothing", "there are network_id, public, port"),
     ],
 )
 def test_what_is_not_there_is_told(path: str, says: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,6 +158,15 @@ class TestZeroTier:
         assert hub["machines"] == ["hub", "leaf", "mac", "other"]
         assert hub["nodes"] == sorted([*NODES.values(), "00000000aa", "2233445566"])
 
+    def test_a_peer_of_a_public_network_is_not_on_the_list_of_the_controller(self, tmp_path: Path) -> None:
+        text = ZEROTIER.replace(
+            'roles.peer.machines = ["leaf", "mac"]', "roles.peer.machines = { leaf = {}, mac.settings.public = true }"
+        )
+        hub = data(resolve(fleet(tmp_path, text, NODES | NETWORK), "hub"), "nixos/zerotier/zt/controller/1")
+
+        assert hub["machines"] == ["hub", "leaf", "other"]
+        assert NODES["mac/zerotier/zerotier-address"] not in hub["nodes"]
+
     def test_machines_are_reached_at_the_address_of_their_node(self, tmp_path: Path) -> None:
         found = fleet(tmp_path, ZEROTIER, NODES | NETWORK)
         address = Roles(found).exports.exported(Address, service="zerotier", instance=None, role=None)

@@ -34,6 +34,9 @@ class Peer(Settings):
         pattern=r"^[0-9a-f]{16}$",
         description="The network to join (16 hexadecimal digits); that of the generated controller when not set",
     )
+    public: bool = Field(
+        False, description="Joins a network that admits everybody: it is not on the list that the controller keeps"
+    )
     port: int = Field(9993, ge=1, le=65535, description="The UDP port")
     interfaces_prefix: list[str] = Field(
         default_factory=lambda: ["docker", "podman", "veth"],
@@ -124,9 +127,15 @@ def _node(member: Member) -> Mapping[str, Any]:
     }
 
 
+def _is_public(member: Member, role: str, name: str) -> bool:
+    """Whether a machine joins without being on the controller's list."""
+    return role != "controller" and bool(member.peers(role)[name].settings.public)
+
+
 def _members_of(member: Member) -> Mapping[str, Any]:
     """The controller's picture of its network: which machines of the fleet belong to it, and their node addresses."""
-    machines = tuple(sorted({name for names in member.members().values() for name in names}))
+    listed = {name for role, names in member.members().items() for name in names if not _is_public(member, role, name)}
+    machines = tuple(sorted(listed))
     known = _nodes(member, machines)
     by_address = {IPv6Address(text).packed[-_NODE_BYTES:].hex() for text in member.settings.allowed_ips}
     nodes = sorted({*known.values(), *member.settings.allowed_ids, *by_address})
