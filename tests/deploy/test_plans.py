@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -126,7 +127,8 @@ def test_a_dry_run_tells_packages_and_bytes_of_what_is_built_and_builds_nothing_
     fleet = rehearse()
     (host,) = fleet.hosts
     assert fleet.clanpy("machines", "update", "--yes").returncode == 0
-    fleet.configure(host, SERVICE)
+    # A name that no earlier run can have built: stores outlive the runs of a test.
+    fleet.configure(host, SERVICE.replace("bell", f"bell-{uuid4()}"))
     unbuilt = fleet.clanpy("machines", "update", "--dry-run")
     assert f"`clanpy machines diff {host.name}`" in unbuilt.stderr
     assert fleet.clanpy("machines", "build").returncode == 0
