@@ -39,13 +39,13 @@ PAUSE = 3.0  # seconds before each run in which all else on the computer may go 
 
 # How the aspect changes: `@now@` is new in every run.
 CHANGES = {
-    "a script that all hosts share": (
-        'environment.etc."bench".source = pkgs.writeShellScript "bench" "echo @now@";',
-        "one derivation more, the same for all machines of a system: what nixpkgs makes of any file and package",
-    ),
-    "a text in each system": (
+    "a file of /etc": (
         'environment.etc."bench".text = "@now@";',
-        "nothing is shared: each machine has its own derivations only",
+        "what nixpkgs makes of any file: one derivation more, the same for all machines of a system",
+    ),
+    "a file that names its machine": (
+        'environment.etc."bench".text = "@now@ ${config.networking.hostName}";',
+        "the other extreme: nothing is shared, each machine has derivations of its own only",
     ),
 }
 
@@ -92,7 +92,7 @@ class Rig:
     original: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.original = (self.folder / "fleet" / ASPECT).read_text()
+        self.original = (self.folder / "fleet" / ASPECT).read_text().replace("{ lib,", "{ config, lib,", 1)
         self._write_plain()
 
     def ours(self, change: str) -> Cost:

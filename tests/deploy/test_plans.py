@@ -128,7 +128,7 @@ def test_a_dry_run_tells_packages_and_bytes_of_what_is_built_and_builds_nothing_
     (host,) = fleet.hosts
     assert fleet.clanpy("machines", "update", "--yes").returncode == 0
     # A name that no earlier run can have built: stores outlive the runs of a test.
-    fleet.configure(host, SERVICE.replace("bell", f"bell-{uuid4()}"))
+    fleet.configure(host, SERVICE.replace("bell", f"bell{uuid4().hex}"))
     unbuilt = fleet.clanpy("machines", "update", "--dry-run")
     assert f"`clanpy machines diff {host.name}`" in unbuilt.stderr
     assert fleet.clanpy("machines", "build").returncode == 0

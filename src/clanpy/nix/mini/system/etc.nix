@@ -32,8 +32,9 @@ let
   isKept = target: builtins.elem target kept || builtins.any (f: lib.hasPrefix f target) keptFolders;
   place = target: if isKept target then "mini/${target}" else target;
 
+  # A text is a file of the store of its own, as in nixpkgs: machines that have the same text share it.
   entry =
-    { name, ... }:
+    { name, config, ... }:
     {
       options = {
         enable = mkOption {
@@ -66,6 +67,9 @@ let
           default = "root";
         };
       };
+      config.source = lib.mkIf (config.text != null) (
+        lib.mkDefault "${pkgs.writeText "etc-${builtins.baseNameOf name}" config.text}"
+      );
     };
 
   files = builtins.sort (a: b: a.target < b.target) (
@@ -73,25 +77,13 @@ let
   );
   quote = lib.escapeShellArg;
   put =
-    i: f:
-    let
-      target = "$out/etc/${f.target}";
-    in
-    if f.text == null && f.source == null then
+    f:
+    if f.source == null then
       throw "environment.etc.\"${f.target}\" has neither text nor source"
     else
-      "d ${quote f.target}\n"
-      + (
-        if f.source == null then
-          "cp \"$f${toString i}Path\" \"$out\"/etc/${quote f.target}"
-        else if f.mode == "symlink" then
-          "ln -s ${quote "${f.source}"} \"$out\"/etc/${quote f.target}"
-        else
-          "cp -L ${quote "${f.source}"} \"$out\"/etc/${quote f.target}"
-      )
-      + "\n";
-  texts = lib.filter (x: x.value.source == null) (lib.imap0 (i: value: { inherit i value; }) files);
-  textVars = builtins.listToAttrs (map (x: lib.nameValuePair "f${toString x.i}" x.value.text) texts);
+      "d ${quote f.target}\n${
+        if f.mode == "symlink" then "ln -s" else "cp -L"
+      } ${quote "${f.source}"} \"$out\"/etc/${quote f.target}\n";
 in
 {
   options.environment.etc = mkOption {
@@ -101,17 +93,14 @@ in
 
   config.system.build.etc =
     pkgs.runCommand "etc"
-      (
-        textVars
-        // {
-          passAsFile = builtins.attrNames textVars ++ [ "list" ];
-          list = lib.concatMapStrings (f: "${f.mode}\t${f.user}:${f.group}\t${f.target}\n") files;
-        }
-      )
+      {
+        passAsFile = [ "list" ];
+        list = lib.concatMapStrings (f: "${f.mode}\t${f.user}:${f.group}\t${f.target}\n") files;
+      }
       ''
         d() { case $1 in */*) mkdir -p "$out/etc/''${1%/*}" ;; esac; }
         mkdir -p "$out/etc"
         cp "$listPath" "$out/etc-list"
-        ${lib.concatStrings (lib.imap0 put files)}
+        ${lib.concatMapStrings put files}
       '';
 }
