@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import deploy, rollout, scale, secrets, services, startup
+from benchmarks import deploy, rollout, rollout_lab, scale, secrets, services, startup
 
 
 WRITE = [word for word in sys.argv[1:] if word == "--write"]
@@ -13,5 +13,5 @@ ALONE = [word for word in sys.argv[1:] if word == "--alone"]
 startup.main(WRITE + ALONE)
 deploy.main(WRITE + ALONE)
 scale.main(WRITE)
-for benchmark in (secrets, services, rollout):
+for benchmark in (secrets, services, rollout, rollout_lab):
     benchmark.main(WRITE)
