@@ -249,7 +249,7 @@ async def update_homes(
     nix = find_nix(surroundings)
     deliveries = Deliveries(surroundings, recorder.run)
     elsewhere = made_elsewhere((surroundings.fleet.machines[name] for name in names), options.build_host)
-    releases = Releases(surroundings, names, elsewhere)
+    releases = Releases(surroundings, names, elsewhere, homes=accounts)
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")

@@ -54,6 +54,43 @@ def said(capsys: pytest.CaptureFixture[str], root: Path, *words: str) -> tuple[i
     return int(code), captured.out, captured.err
 
 
+ELSEWHERE = """
+[users.ann.homes.uni]
+system = "aarch64-linux"
+account = "a42"
+target_host = "login.uni.example:2222"
+"""
+
+
+def test_every_home_that_there_can_be_is_listed_and_those_on_hosts_of_others(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"inventory.toml": INVENTORY + ELSEWHERE + '[users.kim]\nimports = ["core"]\n'})
+    homes = json.loads(said(capsys, root, "home", "list", "--json")[1])["homes"]
+    found = {(home["user"], home["system"]): [there["machine"] for there in home["deployed"]] for home in homes}
+    systems = ["aarch64-darwin", "aarch64-linux", "x86_64-linux"]
+    assert [system for user, system in found if user == "kim"] == systems
+    assert not any(found["kim", system] for system in systems)
+    assert found["ann", "aarch64-linux"] == ["uni"]
+    assert homes[1]["deployed"] == [
+        {"machine": "uni", "account": "a42", "home": "/home/a42", "home_manager": "standalone"}
+    ]
+    assert (
+        "a42 on uni: /home/a42, not made here, home standalone, no machine of the fleet"
+        in said(capsys, root, "users", "show", "ann")[1]
+    )
+
+
+def test_a_host_of_others_is_a_machine_for_its_homes_alone(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"inventory.toml": INVENTORY + ELSEWHERE})
+    listed = json.loads(said(capsys, root, "machines", "list", "--json")[1])
+    assert [machine["name"] for machine in listed] == ["alpha", "beta"]
+    code, _, err = said(capsys, root, "machines", "update", "uni", "--dry-run")
+    assert (code, "uni" in err) == (ExitCode.NOTHING_MATCHED, True)
+    code, _, err = said(capsys, root, "home", "update", "ann@uny")
+    assert (code, "there is no machine 'uny'" in err, "uni" in err) == (ExitCode.NOTHING_MATCHED, True, True)
+
+
 def test_homes_are_listed_by_person_and_system_with_where_they_are(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -106,3 +106,63 @@ def test_a_home_is_updated_by_its_owner_without_root_and_the_system_stays(
     back = fleet.clanpy("home", "rollback", home)
     assert back.returncode == 0, back.stderr
     assert fleet.lab.run_in(host, ["sh", "-c", "cat ~crs58/.greeting"]).stdout == "hi"
+
+
+ELSEWHERE = """
+[users.crs58]
+imports = ["core"]
+[users.crs58.homes.{host}]
+system = "{system}"
+account = "c42"
+home = "{home}"
+"""
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+@pytest.mark.parametrize(("class_", "system"), [("nixos", "x86_64-linux"), ("darwin", "aarch64-darwin")])
+def test_a_home_is_taken_to_a_host_that_is_no_machine_of_the_fleet(
+    lab: LentLab, tmp_path: Path, class_: Literal["nixos", "darwin"], system: str
+) -> None:
+    fleet = Rehearsal(lab, tmp_path, lab.hosts(1, class_=class_, users=("c42",)))
+    (host,) = fleet.hosts
+    home = lab.run_in(host, ["sh", "-c", "echo ~c42"]).stdout.strip()
+    fleet.write("modules/home/core.nix", '{ home.file.".greeting".text = "hi"; }\n')
+    fleet.write("inventory.toml", '[meta]\nname = "x"\n' + ELSEWHERE.format(host=host.name, system=system, home=home))
+
+    def greeting() -> str:
+        return fleet.lab.run_in(host, ["sh", "-c", "cat ~c42/.greeting; stat -c %U ~c42/.greeting"]).stdout
+
+    (listed,) = json.loads(fleet.clanpy("home", "list", "--json").stdout)["homes"]
+    assert (listed["system"], [there["machine"] for there in listed["deployed"]]) == (system, [host.name])
+    done = fleet.clanpy("home", "update", f"crs58@{host.name}")
+    assert done.returncode == 0, done.stderr
+    assert greeting() == "hic42\n"
+    fleet.write("modules/home/core.nix", '{ home.file.".greeting".text = "bye"; }\n')
+    assert fleet.clanpy("home", "update", "c42").returncode == 0
+    assert greeting() == "byec42\n"
+    known = json.loads(fleet.clanpy("home", "generations", f"c42@{host.name}", "--json").stdout)
+    assert len(known["generations"]) == 2
+    back = fleet.clanpy("home", "rollback", f"c42@{host.name}")
+    assert back.returncode == 0, back.stderr
+    assert greeting() == "hic42\n"
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+def test_a_system_that_can_t_be_evaluated_keeps_no_home_on_it_from_its_update(lab: LentLab, tmp_path: Path) -> None:
+    fleet = Rehearsal(lab, tmp_path, lab.hosts(1, users=("crs58",)))
+    (host,) = fleet.hosts
+    fleet.write("modules/home/core.nix", '{ home.file.".greeting".text = "hi"; }\n')
+    fleet.inventory(ALONE.format(host=host.name))
+    fleet.configure(host, '{ environment.etc.x.text = throw "this system is broken"; }\n')
+    assert "this system is broken" in fleet.clanpy("machines", "update").stderr
+    done = fleet.clanpy("home", "update", f"crs58@{host.name}")
+    assert done.returncode == 0, done.stderr
+    line = next(line for line in fleet.clanpy("machines", "status").stdout.splitlines() if f"crs58@{host.name}" in line)
+    assert "current" in line
+    fleet.configure(host, "{ }\n")
+    update = fleet.clanpy("machines", "update")
+    assert update.returncode == 0, update.stderr
+    known = json.loads(fleet.clanpy("home", "generations", f"crs58@{host.name}", "--json").stdout)
+    assert len(known["generations"]) == 1  # it is the same by either way

@@ -7,6 +7,8 @@ from typing import Any
 
 from clanpy.inventory import load, resolve
 from clanpy.inventory.editing import rename
+from clanpy.inventory.homes import with_hosts_elsewhere
+from clanpy.inventory.hosts import homes_anywhere
 from clanpy.modules.deferred import NixData, NixFile
 from support.fleets import CONFIGURATIONS, TWO, errors, fleet, write
 
@@ -188,3 +190,49 @@ def test_a_machine_that_is_renamed_keeps_what_differs_on_it(tmp_path: Path) -> N
     after = {str(file.path): file.after.decode() for file in rename(tmp_path, "alpha", "gamma").files}
     assert "[users.ann.machines.gamma]" in after["inventory.toml"]
     assert load(tmp_path).users["ann"].github == "ann-at-work"
+
+
+def test_a_home_elsewhere_is_a_home_and_nothing_else(tmp_path: Path) -> None:
+    text = (
+        ANN.replace("uid =", 'imports = ["core"]\nuid =')
+        + '[users.ann.homes.uni]\nsystem = "aarch64-linux"\naccount = "a42"\n'
+    )
+    found = with_hosts_elsewhere(_people(tmp_path, text))
+    config = resolve(found, "uni")
+    assert (config.modules, config.machine.class_, config.targets) == ((), "nixos", ("uni",))
+    assert [module.key for module in config.homes["a42"]] == ["home/account", "home.core"]
+    assert [(one.account, one.home, one.home_manager) for one in config.users] == [("a42", "/home/a42", "standalone")]
+
+
+def test_every_person_with_aspects_has_a_home_for_every_platform(tmp_path: Path) -> None:
+    text = '[users.ann]\nimports = ["core"]\n[users.bob]\n[users.ann.homes.uni]\nsystem = "aarch64-linux"\n'
+    found = [(config.machine.system, config.users[0].home) for config in homes_anywhere(_people(tmp_path, text))]
+    assert found == [("aarch64-darwin", "/Users/ann"), ("aarch64-linux", "/home/ann"), ("x86_64-linux", "/home/ann")]
+
+
+def test_what_is_wrong_with_homes_elsewhere_is_told_with_its_place(tmp_path: Path) -> None:
+    text = """
+    [users.ann.homes.alpha]
+    system = "x86_64-linux"
+
+    [users.ann.homes.uni]
+    system = "x86_64-linux"
+    target_host = "a b"
+    imports = ["cor"]
+
+    [users.bob.homes.uni]
+    system = "aarch64-linux"
+    account = "ann"
+
+    [users.bob.homes.other]
+    """.replace("    ", "")
+    told = _told(tmp_path, text)
+    for part in (
+        "the home of 'ann' on 'alpha' is declared as one elsewhere, and 'alpha' is a machine of the fleet",
+        "the host 'uni' is x86_64-linux for 'ann' and aarch64-linux for 'bob'",
+        "the account 'ann' on 'uni' has two homes: of 'ann' and of 'bob'",
+        "target_host of the home of 'ann' on 'uni' is 'a b'",
+        "names the home aspect 'cor', which does not exist",
+        "'users.bob.homes.other.system' is used, and nothing gives it a value",
+    ):
+        assert any(line.startswith("inventory.toml:") and part in line for line in told), (part, told)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +30,8 @@ from clanpy.cli.context import (
 
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clanpy.inventory.people import Presence
 
 app = new_app("List and update standalone homes, and take them back.")
@@ -69,40 +70,30 @@ def _home() -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, *, json: Json = False) -> None:
-    """List the homes of people by system, and where they are deployed: on their own, or as a part of the system."""
-    from clanpy.inventory.people import presences  # noqa: PLC0415 - rooms are imported when a command runs
+    """List the homes of people for every platform of the fleet, and where they are deployed: on their own, or with the system."""
+    from clanpy.inventory.people import homes_by_platform  # noqa: PLC0415 - rooms are imported when a command runs
 
-    found: dict[tuple[str, str], list[Presence]] = defaultdict(list)
-    for one in presences(open_fleet(ctx)):
-        if one.home_manager is not None:
-            found[one.user, one.system].append(one)
+    found = homes_by_platform(open_fleet(ctx))
     if json:
         homes = [
-            {
-                "user": user,
-                "system": system,
-                "deployed": [
-                    {"machine": o.machine, "account": o.account, "home": o.home, "home_manager": o.home_manager}
-                    for o in there
-                ],
-            }
-            for (user, system), there in sorted(found.items())
+            {"user": user, "system": system, "deployed": [_deployed(one) for one in there]}
+            for (user, system), there in found.items()
         ]
         print_json({"schema": "clanpy.homes/1", "homes": homes})
         return
     from clanpy.ui.table import table_lines  # noqa: PLC0415 - only for people
 
-    rows = [
-        (
-            user,
-            system,
-            ", ".join(f"{o.account}@{o.machine}" for o in there if o.home_manager == "standalone"),
-            ", ".join(f"{o.account}@{o.machine}" for o in there if o.home_manager != "standalone"),
-        )
-        for (user, system), there in sorted(found.items())
-    ]
+    rows = [(user, system, _named(there, alone=True), _named(there)) for (user, system), there in found.items()]
     head = ("USER", "PLATFORM", "ON THEIR OWN", "WITH THE SYSTEM")
     print_lines(table_lines(head, rows, colour=uses_colour(settings(ctx).colour, sys.stdout)))
+
+
+def _deployed(one: Presence) -> dict[str, Any]:
+    return {"machine": one.machine, "account": one.account, "home": one.home, "home_manager": one.home_manager}
+
+
+def _named(there: Sequence[Presence], *, alone: bool = False) -> str:
+    return ", ".join(f"{one.account}@{one.machine}" for one in there if (one.home_manager == "standalone") == alone)
 
 
 @app.command()

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def update(ctx: typer.Context, homes: Sequence[str], how: How, *, elevate: bool) -> int:
     """`home update`."""
-    site = how.site(ctx)
+    site = how.site(ctx, homes_elsewhere=True)
     accounts = _accounts(site, homes)
     surroundings = _surroundings(site, accounts, elevate=elevate)
 
@@ -42,7 +42,7 @@ def update(ctx: typer.Context, homes: Sequence[str], how: How, *, elevate: bool)
 
 def rollback(ctx: typer.Context, home: str, how: How, *, to: str | None, elevate: bool) -> int:
     """`home rollback`."""
-    site = how.site(ctx)
+    site = how.site(ctx, homes_elsewhere=True)
     machine, account = _one(site, home)
     surroundings = _surroundings(site, {machine: account}, elevate=elevate)
 
@@ -63,7 +63,7 @@ def rollback(ctx: typer.Context, home: str, how: How, *, to: str | None, elevate
 
 def generations(ctx: typer.Context, home: str, how: How, *, elevate: bool) -> int:
     """`home generations`."""
-    site = how.site(ctx)
+    site = how.site(ctx, homes_elsewhere=True)
     machine, account = _one(site, home)
     known = asyncio.run(known_generations(_surroundings(site, {machine: account}, elevate=elevate), machine, account))
     if how.as_json:

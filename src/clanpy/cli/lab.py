@@ -177,11 +177,15 @@ def _of_fleet(ctx: typer.Context, disk: str | None) -> tuple[HostSpec, ...]:
 
 
 def _hosts_of(fleet: Fleet, disk: str | None) -> Iterator[HostSpec]:
+    from clanpy.inventory.homes import accounts_elsewhere, hosts_elsewhere  # noqa: PLC0415 - as above
     from clanpy.lab import HostSpec  # noqa: PLC0415 - rooms are imported when a command runs
 
     for machine in fleet.machines.values():
         if machine.class_ != "home":
             yield HostSpec(name=machine.name, class_=machine.class_, users=_accounts(machine), disk=disk)
+    for host in hosts_elsewhere(fleet).values():
+        users = tuple(account.account for account in accounts_elsewhere(fleet, host.name))
+        yield HostSpec(name=host.name, class_="darwin" if host.class_ == "darwin" else "nixos", users=users, disk=disk)
 
 
 def _accounts(machine: Machine) -> tuple[str, ...]:

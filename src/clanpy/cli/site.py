@@ -19,6 +19,7 @@ from clanpy.cli.live import ask_person
 from clanpy.cli.ways import RealWays
 from clanpy.deployment.making import HERE, THERE
 from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
+from clanpy.inventory.homes import with_hosts_elsewhere
 from clanpy.journal import Journal
 from clanpy.machines import targets
 from clanpy.nix.inputs import InputOverrides
@@ -55,11 +56,15 @@ def open_site(
     *,
     retries: int = RETRIES,
     build_host: str | None = None,
+    homes_elsewhere: bool = False,
 ) -> Site:
-    """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network."""
+    """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network.
+
+    With `homes_elsewhere` hosts of others, on which people have homes, are machines of it.
+    """
     lab = settings(ctx).lab
     _tell_of_ssh(settings(ctx).verbosity)
-    fleet = open_fleet(ctx)
+    fleet = with_hosts_elsewhere(open_fleet(ctx)) if homes_elsewhere else open_fleet(ctx)
     environment = enter_lab(ctx)
     machines = fleet.machines.values()
     ways: Mapping[str, tuple[Target, ...]]

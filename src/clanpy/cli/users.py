@@ -255,4 +255,5 @@ def _shown(user: User, found: Sequence[Presence]) -> Iterator[str]:
     for one in found:
         words = [word for word, holds in (("admin", one.admin), ("not made here", not one.managed)) if holds]
         words += [f"home {one.home_manager}"] if one.home_manager else []
-        yield f"  {one.account} on {one.machine}: {', '.join([one.home, *words, f'by {one.instance}'])}"
+        words += [f"by {one.instance}" if one.instance else "no machine of the fleet"]
+        yield f"  {one.account} on {one.machine}: {', '.join([one.home, *words])}"

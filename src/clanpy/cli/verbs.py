@@ -102,8 +102,14 @@ class How:
     reports: Sequence[str] = ()
     as_json: bool = False
 
-    def site(self, ctx: typer.Context) -> Site:
-        return open_site(ctx, HostKeyCheck(self.check.value), retries=self.retries, build_host=self.build_host)
+    def site(self, ctx: typer.Context, *, homes_elsewhere: bool = False) -> Site:
+        return open_site(
+            ctx,
+            HostKeyCheck(self.check.value),
+            retries=self.retries,
+            build_host=self.build_host,
+            homes_elsewhere=homes_elsewhere,
+        )
 
     def options(self) -> Options:
         return Options(

@@ -10,7 +10,6 @@ from clanpy.deployment.errors import QuarantinedError
 from clanpy.deployment.reach import facts_of
 from clanpy.deployment.run import Verdict
 from clanpy.events import Outcome, Stage
-from clanpy.nix.release import Artifact, Release
 from clanpy.ssh import Elevation
 
 
@@ -61,7 +60,7 @@ class HomeUpdater:
                 facts = await facts_of(conn, machine, [account])
             maker = self.makers.of(host.name)
             release = await maker.release(host, conn)
-            wanted = _home(release, account)
+            wanted = release.system  # the home: nothing else of the machine is made
             if facts.left_over and not self.options.dry_run:
                 await self.activator.mend(host, conn, machine, facts)
                 facts = await facts_of(conn, machine, [account])
@@ -73,7 +72,7 @@ class HomeUpdater:
                 return Verdict(outcome=Outcome.PLANNED, wanted=wanted.out)
             self._check_failed(facts, account, wanted.out)
             host.will_change()
-            await maker.build(host, conn, replace(release, system=wanted, homes=()))
+            await maker.build(host, conn, release)
             with host.stage(Stage.COPY) as note:
                 note.text = await maker.deliver(host, conn, [wanted.out])
             return await self._activate(host, conn, account, wanted.out)
@@ -98,10 +97,6 @@ class HomeUpdater:
                 f"{account} on {facts.host} is not given {path} again, which failed there in run {failed.run}: {failed.why}",
                 hint="change what was wrong, or --retry-failed tries the same once more",
             )
-
-
-def _home(release: Release, account: str) -> Artifact:
-    return next(home for home in release.homes if home.installable.account == account)
 
 
 def _now(facts: HostFacts, account: str) -> str | None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from clanpy.activation import Wanted
 from clanpy.errors import ClanpyError
 from clanpy.inventory import resolve
-from clanpy.nix.evaluate import HostError, evaluate_each, recalled
+from clanpy.nix.evaluate import HostError, evaluate_each, recalled, remembered
 from clanpy.nix.program import NixProgram
 from clanpy.nix.release import Release, Source
 from clanpy.nix.remote import STORE_DIR
-from clanpy.nix.source import Stager
+from clanpy.nix.source import Stager, narrowed
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from clanpy.deployment.options import Surroundings
     from clanpy.inventory.model import HostConfig
@@ -51,13 +51,15 @@ class Releases:
     """The releases of some machines. `run` makes them, `of` waits for one.
 
     For those that are made `elsewhere` only the sources are made here: `source` waits for them. `problem` says why a machine is
-    not to be made at all, before anything is.
+    not to be made at all, before anything is. Of machines in `homes` only the home of that account is made, in the place of the
+    system.
     """
 
     surroundings: Surroundings
     names: Sequence[str]
     elsewhere: Collection[str] = ()
     problem: Callable[[HostConfig], ClanpyError | None] = lambda _: None
+    homes: Mapping[str, str] = field(default_factory=dict)
     _configs: dict[str, HostConfig | ClanpyError] = field(default_factory=dict, init=False)
     _answers: dict[str, _Answer[Release]] = field(default_factory=dict, init=False)
     _sources: dict[str, _Answer[Source]] = field(default_factory=dict, init=False)
@@ -116,11 +118,12 @@ class Releases:
             self._give_up(nix)
             configs = [config for config in configs if config.name in self.elsewhere]
         sources: list[Source] = []
-        for name, found in await asyncio.to_thread(stage_all, self.surroundings, configs):
+        for name, staged in await asyncio.to_thread(stage_all, self.surroundings, configs):
+            found = self._of_home(name, staged, nix)
             self._sources[name].give(found)
             if isinstance(found, ClanpyError):
                 self._answers[name].give(found)
-            elif name not in self.elsewhere:
+            elif name not in self.elsewhere and not self.is_known(name):
                 sources.append(found)
         if isinstance(nix, ClanpyError):
             return
@@ -128,6 +131,19 @@ class Releases:
             await evaluate_each(sources, nix, self.surroundings.cache, self._take)
         except ClanpyError as error:
             self._give_up(error)
+
+    def _of_home(self, name: str, source: Source | ClanpyError, nix: NixProgram | ClanpyError) -> Source | ClanpyError:
+        """The sources of what is wanted of a machine. The home is known where the whole machine was evaluated before."""
+        account = self.homes.get(name)
+        if account is None or isinstance(source, ClanpyError):
+            return source
+        mine = narrowed(source, account)
+        if not isinstance(nix, ClanpyError) and name not in self.elsewhere:
+            whole = remembered(source, nix, self.surroundings.cache)
+            for home in whole.homes if whole else ():
+                if home.installable.account == account:
+                    self._answers[name].give(Release(source=mine, system=home))
+        return mine
 
     def _take(self, result: Release | HostError) -> None:
         if isinstance(result, HostError):
@@ -167,13 +183,23 @@ def wanted(release: Release) -> Wanted:
     return Wanted(system=release.system.out, homes={str(home.installable.account): home.out for home in release.homes})
 
 
-def wanted_without_nix(surroundings: Surroundings, configs: Iterable[HostConfig]) -> dict[str, Wanted]:
-    """What machines should run, as far as their sources were evaluated before."""
+def wanted_without_nix(
+    surroundings: Surroundings, configs: Iterable[HostConfig]
+) -> tuple[dict[str, Wanted], dict[str, dict[str, str]]]:
+    """What machines should run, as far as their sources were evaluated before; and homes by account, of which only they were."""
     nix = find_nix(surroundings)
     store_dir = STORE_DIR if isinstance(nix, ClanpyError) else nix.store_dir
     known: dict[str, Wanted] = {}
+    homes: dict[str, dict[str, str]] = {}
     for name, source in stage_all(surroundings, configs):
-        release = None if isinstance(source, ClanpyError) else recalled(source, store_dir, surroundings.cache)
+        if isinstance(source, ClanpyError):
+            continue
+        release = recalled(source, store_dir, surroundings.cache)
         if release is not None:
             known[name] = wanted(release)
-    return known
+            continue
+        for account in [found.account for found in source.installables if found.account is not None]:
+            home = recalled(narrowed(source, account), store_dir, surroundings.cache)
+            if home is not None:
+                homes.setdefault(name, {})[account] = home.system.out
+    return known, homes

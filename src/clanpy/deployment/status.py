@@ -53,10 +53,12 @@ class HostStatus:
         facts: what it runs; None when it could not be reached.
         error: why it could not be reached, or what is wrong with its configuration.
         last: when it was last deployed from here.
+        alone: what its standalone homes should be, by account, where only they were evaluated.
     """
 
     machine: Machine
     wanted: Wanted | None = None
+    alone: Mapping[str, str] = field(default_factory=dict)
     facts: HostFacts | None = None
     error: ClanpyError | None = None
     last: Deployment | None = None
@@ -85,13 +87,17 @@ class HostStatus:
         return tuple(
             HomeStatus(
                 account=account,
-                wanted=self.wanted.homes.get(account) if self.wanted else None,
+                wanted=self._wanted_homes.get(account),
                 running=home.running or home.profile,
                 profile=home.profile,
                 generation=home.generation,
             )
             for account, home in sorted(self.facts.homes.items())
         )
+
+    @property
+    def _wanted_homes(self) -> Mapping[str, str]:
+        return self.wanted.homes if self.wanted else self.alone
 
     def to_dict(self) -> dict[str, Any]:
         """The status as JSON."""
@@ -110,19 +116,19 @@ class HostStatus:
             "nix_version": facts.nix_version if facts else None,
             "free_bytes": facts.free_bytes if facts else None,
             "locked_by": str(facts.lock) if facts and facts.lock else None,
-            "homes": _homes(facts, wanted),
+            "homes": _homes(facts, self._wanted_homes),
             "last_deployment": {"run": last.run, "when": last.when, "outcome": last.outcome, "system": last.system}
             if last
             else None,
         }
 
 
-def _homes(facts: HostFacts | None, wanted: Wanted | None) -> dict[str, Any]:
+def _homes(facts: HostFacts | None, wanted: Mapping[str, str]) -> dict[str, Any]:
     if facts is None:
         return {}
     return {
         account: {
-            "wanted": wanted.homes.get(account) if wanted else None,
+            "wanted": wanted.get(account),
             "running": home.running,
             "profile": home.profile,
             "generation": home.generation,
@@ -133,10 +139,14 @@ def _homes(facts: HostFacts | None, wanted: Wanted | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is known of the machines here: what they consist of, what they should run, and their last deployments."""
+    """What is known of the machines here: what they consist of, what they should run, and their last deployments.
+
+    `homes` are those of which no more than they is known, by machine and account.
+    """
 
     hosts: Mapping[str, HostConfig | ClanpyError] = field(default_factory=dict)
     wanted: Mapping[str, Wanted] = field(default_factory=dict)
+    homes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     last: Mapping[str, Deployment] = field(default_factory=dict)
 
 
@@ -193,6 +203,7 @@ def _status(machine: Machine, answer: HostFacts | ClanpyError, known: Known) -> 
     return HostStatus(
         machine=machine,
         wanted=known.wanted.get(machine.name),
+        alone=known.homes.get(machine.name, {}),
         facts=None if isinstance(answer, ClanpyError) else answer,
         error=error,
         last=known.last.get(machine.name),
@@ -208,4 +219,5 @@ def what_is_known(surroundings: Surroundings, journal: Journal, machines: Sequen
         except ClanpyError as error:
             hosts[machine.name] = error
     good = [host for host in hosts.values() if not isinstance(host, ClanpyError)]
-    return Known(hosts=hosts, wanted=wanted_without_nix(surroundings, good), last=journal.last_deployments(hosts))
+    known, homes = wanted_without_nix(surroundings, good)
+    return Known(hosts=hosts, wanted=known, homes=homes, last=journal.last_deployments(hosts))

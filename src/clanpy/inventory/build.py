@@ -14,6 +14,7 @@ from clanpy.inventory.model import (
     Aspect,
     Deploy,
     Fleet,
+    HomeElsewhere,
     Instance,
     Machine,
     Meta,
@@ -128,6 +129,7 @@ def _user(name: str, entry: Config, places: Places) -> User:
         shell=get(entry, "shell"),
         uid=_uids(get(entry, "uid")),
         machines={m: _user_there(there) for m, there in entries(entry, "machines", MACHINE_NAME)},
+        homes={host: _home_elsewhere(there) for host, there in entries(entry, "homes", MACHINE_NAME)},
         place=places.file_of(("users", name)),
     )
 
@@ -147,6 +149,16 @@ def _user_there(entry: Config) -> UserThere:
         groups=strings(entry, "groups"),
         shell=get(entry, "shell"),
         uid=get(entry, "uid"),
+        imports=strings(entry, "imports"),
+    )
+
+
+def _home_elsewhere(entry: Config) -> HomeElsewhere:
+    return HomeElsewhere(
+        system=get(entry, "system", ""),
+        account=get(entry, "account"),
+        home=get(entry, "home"),
+        target_host=get(entry, "target_host"),
         imports=strings(entry, "imports"),
     )
 

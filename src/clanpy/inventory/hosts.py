@@ -26,6 +26,7 @@ from clanpy.inventory.collector import collector_paused
 from clanpy.inventory.contributions import accounts, role_modules, shares
 from clanpy.inventory.errors import UnknownNameError, UnreadableFileError
 from clanpy.inventory.gates import gates_of
+from clanpy.inventory.homes import account_anywhere, accounts_elsewhere, class_of, hosts_elsewhere, platforms
 from clanpy.inventory.layers import Layers
 from clanpy.inventory.loading import place_text
 from clanpy.inventory.model import Fleet, HostConfig, HostUser, Machine, User
@@ -52,6 +53,21 @@ def resolve_host(fleet: Fleet, name: str) -> HostConfig:
         list({(str(error), error.hint): error for error in errors}.values())
     )  # several parts may meet the same one
     return host
+
+
+def homes_anywhere(fleet: Fleet) -> Iterator[HostConfig]:
+    """The home of every person who has one for every system of the fleet, wherever it may be taken to; `home_manager`s find it there.
+
+    Raises:
+        ClanpyError: what is wrong with one; a CombinedError when it is more than one thing.
+    """
+    resolver = resolver_of(fleet)
+    for user in fleet.users.values():
+        for system in platforms(fleet) if user.imports else ():
+            machine = Machine(name=system, class_=class_of(system), system=system)
+            host, errors = resolver.homes_alone(machine, [account_anywhere(user, system)])
+            raise_all(list({(str(error), error.hint): error for error in errors}.values()))
+            yield host
 
 
 def resolver_of(fleet: Fleet) -> Resolver:
@@ -91,10 +107,30 @@ class Resolver:
 
     def host(self, name: str) -> tuple[HostConfig, list[ClanpyError]]:
         """One machine, and what is wrong with it."""
+        elsewhere = hosts_elsewhere(self.fleet)
+        if name in elsewhere:
+            return self.homes_alone(elsewhere[name], accounts_elsewhere(self.fleet, name))
         if name not in self.fleet.machines:
             raise UnknownNameError(f"there is no machine '{name}'", hint=nearest(name, self.fleet.machines))
         with collector_paused():
             return self._host(self.fleet.machines[name])
+
+    def homes_alone(self, machine: Machine, found: Sequence[Account]) -> tuple[HostConfig, list[ClanpyError]]:
+        """Homes for accounts on a host of which nothing else is the fleet's: what it is has no system."""
+        errors: list[ClanpyError] = []
+        written = partial(data_with_vars, self.fleet, machine, errors)
+        target = machine.deploy.target_host
+        host = HostConfig(
+            machine=machine,
+            domain=self.fleet.meta.domain,
+            targets=(target,) if target else (),
+            memberships=(),
+            users=tuple(_host_user(account) for account in found),
+            modules=(),
+            homes={name: tuple(map(written, home)) for name, home in self._homes(found, (), errors)},
+            packages=self._layers(machine.system, errors),
+        )
+        return host, [*errors, *dict.fromkeys(self._wrong)]
 
     def _host(self, machine: Machine) -> tuple[HostConfig, list[ClanpyError]]:
         errors: list[ClanpyError] = []

@@ -81,10 +81,24 @@ class UserThere:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HomeElsewhere:
+    """A person's home on a host that is no machine of the fleet. `imports` come on top; None: as the person's name says.
+
+    `target_host` is where it is reached; None: under its own name.
+    """
+
+    system: str
+    account: str | None = None
+    home: str | None = None
+    target_host: str | None = None
+    imports: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """A person: one identity, whatever the account is called on a machine. `imports` are aspects of class home.
 
-    `uid` is by class of machine, `machines` what differs on one of them.
+    `uid` is by class of machine, `machines` what differs on one of them, `homes` are those on hosts that are no machines.
     """
 
     name: str
@@ -98,6 +112,7 @@ class User:
     shell: str | None = None
     uid: Mapping[str, int] = field(default_factory=dict)
     machines: Mapping[str, UserThere] = field(default_factory=dict)
+    homes: Mapping[str, HomeElsewhere] = field(default_factory=dict)
     place: Place | None = None
 
 

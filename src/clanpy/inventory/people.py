@@ -8,18 +8,20 @@ from typing import Any
 
 from clanpy.errors import ClanpyError, NothingMatchedError, nearest, raise_all
 from clanpy.inventory.contributions import accounts_with_parts
+from clanpy.inventory.homes import STANDALONE, accounts_elsewhere, hosts_elsewhere, platforms
 from clanpy.inventory.hosts import resolver_of
-from clanpy.inventory.model import Fleet, User
+from clanpy.inventory.model import Fleet, Machine, User
 from clanpy.inventory.references import people
+from clanpy.services import Account
 from clanpy.services.people import GROUP_MARK
-
-
-STANDALONE = "standalone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """A person's account on one machine. `home_manager` is `module`, `standalone`, or None for no home configuration."""
+    """A person's account on one machine. `home_manager` is `module`, `standalone`, or None for no home configuration.
+
+    `instance` is what gives the account; None on a host that is no machine of the fleet.
+    """
 
     user: str
     machine: str
@@ -30,7 +32,7 @@ class Presence:
     managed: bool
     home_manager: str | None
     uid: int | None
-    instance: str
+    instance: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: `user, machine, system, account, home, admin, managed, home_manager, uid, instance`."""
@@ -46,25 +48,32 @@ def presences(fleet: Fleet) -> tuple[Presence, ...]:
     errors: list[ClanpyError] = []
     found: list[Presence] = []
     roles = resolver_of(fleet).roles
+    elsewhere = hosts_elsewhere(fleet)
     for machine in fleet.machines.values():
+        if machine.name in elsewhere:
+            continue
         parts = list(roles.parts(machine, errors))
-        found += [
-            Presence(
-                user=account.user,
-                machine=machine.name,
-                system=machine.system,
-                account=account.account,
-                home=account.home,
-                admin=account.admin,
-                managed=account.managed,
-                home_manager=account.home_manager,
-                uid=account.uid,
-                instance=part.instance.name,
-            )
-            for account, part in accounts_with_parts(fleet, machine, parts, errors)
-        ]
+        there = accounts_with_parts(fleet, machine, parts, errors)
+        found += [_presence(machine, account, part.instance.name) for account, part in there]
+    for machine in elsewhere.values():
+        found += [_presence(machine, account, None) for account in accounts_elsewhere(fleet, machine.name)]
     raise_all(list({(str(error), error.hint): error for error in errors}.values()))
     return tuple(sorted(found, key=lambda one: (one.user, one.machine, one.account)))
+
+
+def _presence(machine: Machine, account: Account, instance: str | None) -> Presence:
+    return Presence(
+        user=account.user,
+        machine=machine.name,
+        system=machine.system,
+        account=account.account,
+        home=account.home,
+        admin=account.admin,
+        managed=account.managed,
+        home_manager=account.home_manager,
+        uid=account.uid,
+        instance=instance,
+    )
 
 
 def person(fleet: Fleet, name: str) -> User:
@@ -95,6 +104,21 @@ def chosen_people(fleet: Fleet, names: Iterable[str] = (), group: str | None = N
     return tuple(found[name] for name in sorted(found))
 
 
+def homes_by_platform(fleet: Fleet) -> dict[tuple[str, str], list[Presence]]:
+    """Every home that there can be, by person and system, and where it is: nowhere, perhaps.
+
+    Raises:
+        ClanpyError: what is wrong with services or settings; a CombinedError when it is more than one thing.
+    """
+    found: dict[tuple[str, str], list[Presence]] = {
+        (user.name, system): [] for user in fleet.users.values() if user.imports for system in platforms(fleet)
+    }
+    for one in presences(fleet):
+        if one.home_manager is not None:
+            found.setdefault((one.user, one.system), []).append(one)
+    return {key: found[key] for key in sorted(found)}
+
+
 def standalone_homes(fleet: Fleet, which: Iterable[str] = ()) -> tuple[Presence, ...]:
     """The homes that are activated on their own, of `USER` or `USER@MACHINE`; all of them when nobody is named.
 
@@ -113,8 +137,12 @@ def standalone_homes(fleet: Fleet, which: Iterable[str] = ()) -> tuple[Presence,
 
 def _homes_of(fleet: Fleet, found: Iterable[Presence], text: str) -> list[Presence]:
     name, at, machine = text.partition("@")
-    if at and machine not in fleet.machines:
-        raise NothingMatchedError(f"there is no machine '{machine}'", hint=nearest(machine, fleet.machines))
+    known = {**fleet.machines, **hosts_elsewhere(fleet)}
+    if at and machine not in known:
+        raise NothingMatchedError(
+            f"there is no machine '{machine}'",
+            hint=nearest(machine, known) or f"a host that is no machine of the fleet: [users.{name}.homes.{machine}]",
+        )
     there = [one for one in found if not at or one.machine == machine]
     mine = [one for one in there if one.account == name]
     if not mine:

@@ -19,6 +19,7 @@ from clanpy.inventory.errors import (
     ReservedTagError,
     UnknownNameError,
 )
+from clanpy.inventory.homes import check_homes_elsewhere
 from clanpy.inventory.matching import role_members
 from clanpy.inventory.model import COMPUTED_TAGS, Fleet, Machine, User
 from clanpy.inventory.reading import get, inside, is_written, strings
@@ -220,6 +221,7 @@ def _users(fleet: Fleet) -> Iterator[ClanpyError]:
             yield from check_aspect(fleet, "home", name, path, f"user '{user.name}'")
         yield from _users_there(fleet, user)
     yield from _numbers(fleet)
+    yield from check_homes_elsewhere(fleet)
 
 
 def _users_there(fleet: Fleet, user: User) -> Iterator[ClanpyError]:
@@ -236,6 +238,16 @@ def _users_there(fleet: Fleet, user: User) -> Iterator[ClanpyError]:
             )
         for name in there.imports:
             yield from check_aspect(fleet, "home", name, (*path, "imports", name), f"{where} on '{machine}'")
+    for host, elsewhere in user.homes.items():
+        path, where = ("users", user.name, "homes", host), f"the home of '{user.name}' on '{host}'"
+        if elsewhere.target_host is not None and not is_target(elsewhere.target_host):
+            yield BadTargetError(
+                f"target_host of {where} is '{elsewhere.target_host}'",
+                place=fleet.where(*path, "target_host"),
+                hint="a target is [ssh://][user@]host[:port], an IPv6 address in brackets",
+            )
+        for name in elsewhere.imports:
+            yield from check_aspect(fleet, "home", name, (*path, "imports", name), where)
 
 
 def _numbers(fleet: Fleet) -> Iterator[ClanpyError]:

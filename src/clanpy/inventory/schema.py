@@ -239,18 +239,15 @@ DEPLOY = {
     "forward_agent": _text("Whether the SSH agent is forwarded to the machine.", boolean),
 }
 
+_SYSTEM = Text(
+    "a system such as 'x86_64-linux' or 'aarch64-darwin'",
+    r"[a-z0-9_]+-(linux|darwin)",
+    "x86_64-linux, aarch64-linux, x86_64-darwin and aarch64-darwin are common",
+)
 MACHINE = {
     "name": _text("The machine's name. The entry's key is the name already: leave it out."),
     "class": option(words(*CLASSES), description="What the machine runs: NixOS or macOS with nix-darwin."),
-    "system": option(
-        Text(
-            "a system such as 'x86_64-linux' or 'aarch64-darwin'",
-            r"[a-z0-9_]+-(linux|darwin)",
-            "x86_64-linux, aarch64-linux, x86_64-darwin and aarch64-darwin are common",
-        ),
-        description="Processor and kernel, as Nix calls them.",
-        example="x86_64-linux",
-    ),
+    "system": option(_SYSTEM, description="Processor and kernel, as Nix calls them.", example="x86_64-linux"),
     "type": _text(
         "What kind of machine it is, in your own words; selections can ask for it (`type:laptop`).", example="vm"
     ),
@@ -290,6 +287,16 @@ USER_THERE = {
     "imports": _list("Further aspects of class home on this machine, by name."),
 }
 
+HOME_ELSEWHERE = {
+    "system": option(
+        _SYSTEM, description="Processor and kernel of the host, as Nix calls them.", example="x86_64-linux"
+    ),
+    "account": _text("What the account is called there; the person's name without it.", _ACCOUNT_TEXT),
+    "home": _text("The home folder there; `/home/<account>`, or `/Users/<account>` on macOS, without it."),
+    "target_host": _text("Where the host is reached, as `[user@]host[:port]`; under its own name without it."),
+    "imports": _list("Further aspects of class home there, by name."),
+}
+
 USER = {
     "full_name": _text("The person's name, as one writes it."),
     "email": _text("Where the person gets mail."),
@@ -316,6 +323,11 @@ USER = {
         Table(table(USER_THERE), MACHINE_NAME, "a table of machines", placeholder="machine"),
         default={},
         description="What differs on a machine where the person has an account; a service of that machine gives the account.",
+    ),
+    "homes": option(
+        Table(table(HOME_ELSEWHERE), MACHINE_NAME, "a table of hosts", placeholder="host"),
+        default={},
+        description="Homes on hosts that are no machines of the fleet: `clanpy home update` logs in there as the account itself.",
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,7 @@ def user_dict(user: User) -> dict[str, Any]:
         "shell": user.shell,
         "uid": dict(user.uid),
         "machines": {name: _user_there(there) for name, there in user.machines.items()},
+        "homes": {host: {**asdict(there), "imports": list(there.imports)} for host, there in user.homes.items()},
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,7 @@ class Stager:
     def fill(self, tree: Tree, host: HostConfig, *, with_reasons: bool) -> tuple[FlakeText, InputSet]:
         """Put all that a machine reads into a tree; gives what its flake is rendered from, and its inputs."""
         own = own_vars(self.fleet, host)
-        modules = self._modules(tree, (*host.modules, *vars_modules(self.fleet, host, own)))
+        modules = self._modules(tree, (*host.modules, *vars_modules(self.fleet, host, own)) if host.modules else ())
         homes = {account: self._modules(tree, found) for account, found in sorted(host.homes.items())}
         self._argument(tree, host, own)
         return self._flake(tree, host, modules, homes, with_reasons=with_reasons)
@@ -141,7 +141,7 @@ class Stager:
         *,
         with_reasons: bool,
     ) -> tuple[FlakeText, InputSet]:
-        is_darwin = host.machine.class_ == "darwin"
+        is_darwin = host.machine.class_ == "darwin" and bool(modules)
         nixpkgs = self.inputs.first("nixpkgs")
         darwin = self.inputs.first("nix-darwin", "darwin") if is_darwin else None
         home_manager = self.inputs.first("home-manager") if homes else None
@@ -236,7 +236,7 @@ def installables(host: HostConfig) -> tuple[Installable, ...]:
     name, toplevel = attribute(host.name), "config.system.build.toplevel"
     outputs = "darwinConfigurations" if host.machine.class_ == "darwin" else "nixosConfigurations"
     system = Installable(kind="system", attribute=f"{outputs}.{name}.{toplevel}")
-    homes = (
+    homes = tuple(
         Installable(
             kind="home",
             attribute=f"homeConfigurations.{quote(f'{account}@{host.name}')}.activationPackage",
@@ -244,7 +244,16 @@ def installables(host: HostConfig) -> tuple[Installable, ...]:
         )
         for account in sorted(_standalone(host))
     )
-    return (system, *homes)
+    return (system, *homes) if host.modules else homes
+
+
+def narrowed(source: Source, account: str) -> Source:
+    """The same sources, of which only one home is wanted: what may be wrong with the system is not looked at.
+
+    Its release has the home in the place of the system, and is remembered beside that of the whole.
+    """
+    mine = tuple(found for found in source.installables if found.account == account)
+    return replace(source, key=f"{source.key}.{account}", installables=mine)
 
 
 def _inputs_of(layers: Layers) -> list[str]:
