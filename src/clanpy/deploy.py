@@ -306,9 +306,11 @@ def _run(
     *,
     before: RunState | None = None,
 ) -> Run:
+    who = f"{surroundings.owner}@{surroundings.controller}"
     return Run(
         command=command,
         fleet=surroundings.fleet.meta.name,
+        origin=(who, *revision_of(surroundings.fleet.root)),
         recorder=recorder,
         interrupts=interrupts or Interrupts(),
         before=before,

@@ -60,13 +60,22 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Fact):
-    """A run began: what it does and to whom."""
+    """A run began: what it does and to whom.
+
+    Attributes:
+        who: who does it, and from which computer: `ann@laptop`.
+        revision: the fleet's commit, where it is under git.
+        modified: whether there were changes beside that commit.
+    """
 
     name: ClassVar[str] = "run_started"
 
     command: str
     fleet: str
     hosts: Sequence[str]
+    who: str | None = None
+    revision: str | None = None
+    modified: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -348,6 +348,9 @@ class RunState:
     exit_code: ExitCode | None = None
     seconds: float | None = None
     rollout: str | None = None
+    who: str | None = None
+    revision: str | None = None
+    modified: bool = False
     hosts: dict[str, HostState] = field(default_factory=dict)
 
     @property
@@ -383,6 +386,9 @@ class RunState:
             "finished": self.finished,
             "exit_code": self.exit_code,
             "seconds": self.seconds,
+            "who": self.who,
+            "revision": self.revision,
+            "modified": self.modified,
             "hosts": hosts,
         }
 
@@ -403,6 +409,8 @@ def _fold_run(state: RunState, event: Mapping[str, Any]) -> None:
     match event.get("event"):
         case RunStarted.name:
             state.command, state.fleet, state.started = event["command"], event["fleet"], event["ts"]
+            state.who, state.revision = event.get("who"), event.get("revision")
+            state.modified = event.get("modified", False)
             state.hosts |= {host: HostState() for host in event["hosts"]}
         case RunFinished.name:
             state.finished, state.seconds = event["ts"], event["seconds"]

@@ -160,6 +160,7 @@ class Run:
         interrupts: where Ctrl-C is asked about.
         clock: seconds, for durations.
         before: where the run stood when its controller went away; None: it begins.
+        origin: who does it, and which commit of the fleet that is, with whether there are changes beside it.
     """
 
     command: str
@@ -169,6 +170,7 @@ class Run:
     sinks: Sequence[Sink] = ()
     clock: Callable[[], float] = time.monotonic
     before: RunState | None = None
+    origin: tuple[str | None, str | None, bool] = (None, None, False)
     bus: Bus = field(init=False)
     _events: list[dict[str, Any]] = field(default_factory=list, init=False)
     hosts: dict[str, HostRun] = field(default_factory=dict, init=False)
@@ -201,7 +203,16 @@ class Run:
         began, slots = self.clock(), asyncio.Semaphore(at_once)
         turns = {} if conduct is None else {name: Turn(slots) for name in hosts}
         if self.before is None:
-            self.bus.emit(RunStarted(command=self.command, fleet=self.fleet, hosts=tuple(hosts)))
+            who, revision, modified = self.origin
+            started = RunStarted(
+                command=self.command,
+                fleet=self.fleet,
+                hosts=tuple(hosts),
+                who=who,
+                revision=revision,
+                modified=modified,
+            )
+            self.bus.emit(started)
         else:
             self.bus.emit(RunResumed(hosts=tuple(hosts)))
         async with asyncio.TaskGroup() as group:
