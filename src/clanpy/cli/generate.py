@@ -22,20 +22,24 @@ def generate(
     *,
     json: Json = False,
 ) -> None:
-    """Write what clanpy hands to Nix as one flake that `nix build` and `nixos-rebuild --flake` accept without clanpy."""
+    """Write what clanpy hands to Nix as one flake that `nix build` and `nixos-rebuild --flake` accept without clanpy.
+
+    The whole fleet comes with the packages of its platforms and the home of every person for each of them; chosen machines come alone,
+    with the packages of theirs.
+    """
     from clanpy.cli.site import open_site  # noqa: PLC0415 - rooms are imported when a command runs
-    from clanpy.inventory import resolve  # noqa: PLC0415 - as above
     from clanpy.machines import select  # noqa: PLC0415 - as above
-    from clanpy.nix.generate import write_flake  # noqa: PLC0415 - as above
+    from clanpy.nix.generate import Contents, write_flake  # noqa: PLC0415 - as above
     from clanpy.nix.source import installables  # noqa: PLC0415 - as above
 
     site = open_site(ctx)
-    machines = select(site.fleet, names or (), split_tags(tags))
-    hosts = [resolve(site.fleet, machine.name) for machine in machines]
-    write_flake(site.fleet, hosts, folder, site.surroundings.cache, site.surroundings.overrides)
-    attributes = {host.name: [found.attribute for found in installables(host)] for host in hosts}
+    machines = [machine.name for machine in select(site.fleet, names or (), split_tags(tags))]
+    contents = Contents.of(site.fleet, machines, is_whole=not (names or tags))
+    write_flake(site.fleet, contents, folder, site.surroundings.cache, site.surroundings.overrides)
+    attributes = {host.name: [found.attribute for found in installables(host)] for host in contents.hosts}
+    packages = {system: list(layers.names) for system, layers in contents.platforms.items()}
     if json:
-        print_json({"folder": str(folder.absolute()), "machines": attributes})
+        print_json({"folder": str(folder.absolute()), "machines": attributes, "packages": packages})
         return
-    say(f"wrote the flake of {len(hosts)} machines to {folder}; build one with")
+    say(f"wrote the flake of {len(machines)} machines to {folder}; build one with")
     say(f"  nix build {folder}#{next(iter(attributes.values()))[0]}")

@@ -102,8 +102,11 @@ class Packages:
     config: Mapping[str, Any] = field(default_factory=dict)
     fallback_limit: int | None = None
 
-    def on(self, root: Path, system: str) -> Layers:
-        """The layers of one system. Of several fallbacks of a package the last one counts."""
+    def on(self, root: Path, system: str, *, hidden: bool = False) -> Layers:
+        """The layers of one system; with those packages that machines don't get when `hidden`.
+
+        Of several fallbacks of a package the last one counts.
+        """
         channels = {name: channel.input_on(system) for name, channel in sorted(self.channels.items())}
         return Layers(
             system=system,
@@ -115,7 +118,7 @@ class Packages:
             fallbacks={f.package: f.channel for f in self.fallbacks if f.applies(system)},
             overrides={name: root / override.file for name, override in sorted(self.overrides.items())},
             external=tuple((e.input, e.overlay) for e in self.external),
-            custom={name: path for name, path in sorted(self.custom.items()) if name not in self.hidden},
+            custom={name: path for name, path in sorted(self.custom.items()) if hidden or name not in self.hidden},
             config=self.config,
         )
 
@@ -143,6 +146,11 @@ class Layers:
     def __bool__(self) -> bool:
         layers = (self.channels, self.fallbacks, self.overrides, self.external, self.custom, self.config)
         return any(bool(layer) for layer in layers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The packages that the layers give or change, as far as that is known without Nix."""
+        return tuple(sorted({*self.fallbacks, *self.overrides, *self.custom}))
 
     def of(self, package: str) -> list[tuple[str, str]]:
         """Where a package comes from: each layer that gives it, and what it says, first to last. External overlays are not known here."""

@@ -71,6 +71,15 @@ class FlakeText:
     about: str = "./generated/clanpy.nix"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackagesText:
+    """What the package set of a platform is rendered from."""
+
+    system: str
+    nixpkgs: str
+    layers: LayersText | None = None
+
+
 def render_flake(flake: FlakeText) -> str:
     """The text of a machine's `flake.nix`."""
     template = _environment().get_template("flake.nix.j2")
@@ -82,10 +91,17 @@ def render_part(flake: FlakeText) -> str:
     return _environment().get_template("part.nix.j2").render(flake=flake)
 
 
-def render_fleet(name: str, hosts: Sequence[str], inputs: Mapping[str, Any]) -> str:
-    """The text of a fleet's `flake.nix`, which has each machine's part in `generated/`."""
+def render_packages(flake: PackagesText, names: Sequence[str]) -> str:
+    """The text of a platform's file in the flake of a whole fleet: its package set, and these packages of it."""
+    return _environment().get_template("packages.nix.j2").render(flake=flake, names=names)
+
+
+def render_fleet(
+    name: str, hosts: Sequence[str], inputs: Mapping[str, Any], platforms: Mapping[str, Sequence[str]]
+) -> str:
+    """The text of a fleet's `flake.nix`, which has each machine's part in `generated/`; `platforms` are the people with a home there."""
     template = _environment().get_template("fleet.nix.j2")
-    return template.render(name=name, hosts=hosts, inputs=to_nix(inputs, indent=1))
+    return template.render(name=name, hosts=hosts, platforms=platforms, inputs=to_nix(inputs, indent=1))
 
 
 def render_template(path: Path, context: Mapping[str, Any]) -> str:

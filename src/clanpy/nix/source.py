@@ -22,7 +22,16 @@ from clanpy.nix.inputs import FleetInputs, InputOverrides, InputSet
 from clanpy.nix.literals import attribute, quote
 from clanpy.nix.nar import nar_hash
 from clanpy.nix.release import Installable, Source
-from clanpy.nix.render import FlakeText, LayersText, ModuleText, render_flake, render_template, slug, to_json
+from clanpy.nix.render import (
+    FlakeText,
+    LayersText,
+    ModuleText,
+    PackagesText,
+    render_flake,
+    render_template,
+    slug,
+    to_json,
+)
 from clanpy.nix.tree import Tree
 from clanpy.nix.vars import own_vars, vars_modules, vars_of_others
 
@@ -166,6 +175,13 @@ class Stager:
             about=path_literal(f"{tree.generated}/clanpy.nix", tree.up),
         )
         return text, chosen
+
+    def fill_packages(self, tree: Tree, system: str, layers: Layers) -> tuple[PackagesText, InputSet]:
+        """Put all that the packages of a platform are made from into a tree; gives what its file is rendered from, and its inputs."""
+        nixpkgs = self.inputs.first("nixpkgs")
+        text = PackagesText(system=system, nixpkgs=nixpkgs, layers=self._layers(tree, layers) if layers else None)
+        needed = [self.inputs.first(name) for name in (nixpkgs, *_inputs_of(layers))]
+        return text, self.inputs.select(needed)
 
     def _argument(self, tree: Tree, host: HostConfig, own: Mapping[str, Any]) -> None:
         """Write what modules get as `clanpy`. Of other machines there is what some module asks for."""
