@@ -17,6 +17,7 @@ from clanpy.activation.wire import read
 
 TEXTS = {
     "facts": ("locking", "facts"),
+    "standing": ("locking", "boots", "standing", "facts"),
     "doctor": ("locking", "facts", "doctor"),
     "lock": ("locking", "lock"),
     "guard": ("locking", "classes", "limit", "reboot", "secrets", "guard"),
@@ -25,7 +26,7 @@ TEXTS = {
     "attach": ("attach",),
     "generations": ("generations",),
     "preview": ("classes", "preview"),
-    "contents": ("contents",),
+    "contents": ("boots", "contents"),
 }
 # SC2154: variables that another part sets. SC2034: variables for another part. SC2015: `a && b || c` is meant as it stands.
 PARTS = sorted(

@@ -52,6 +52,7 @@ from clanpy.activation.model import (
     status_text,
 )
 from clanpy.activation.rollback import Generation, Return, generations, way_back
+from clanpy.activation.standing import ByHand, Standing
 
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "ActivationError",
     "ActivationResult",
     "Boot",
+    "ByHand",
     "FactsError",
     "FailedPath",
     "FollowedLine",
@@ -81,6 +83,7 @@ __all__ = [
     "Question",
     "Return",
     "RunRecord",
+    "Standing",
     "SwitchStatus",
     "UnknownRunError",
     "Wanted",

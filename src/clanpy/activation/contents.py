@@ -45,7 +45,7 @@ class Look:
             "boots": " ".join(self.boots),
             "secrets": self.secrets,
         }
-        return assemble("contents", variables=variables)
+        return assemble("boots", "contents", variables=variables)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from clanpy.activation.errors import FactsError
 from clanpy.activation.lock import LockInfo, lock_info
 from clanpy.activation.model import Goal, reason_text
 from clanpy.activation.scripts import assemble
+from clanpy.activation.standing import Standing, standing_of
 from clanpy.activation.wire import Said, check_account, check_run, number, read
 
 
@@ -31,12 +32,16 @@ class Question:
         nix_version: ask Nix itself for its version where its path does not tell (20 ms there).
         specialisation: which specialisation's path is to be told, of the system that the profile holds.
         elevation: try whether the account we are there may become root without a password (a login of its own in its log).
+        standing: ask how the host stands beside what it runs (`HostFacts.standing`): a few processes there.
+        by_hand: look there at every file under /etc that is the system's, as a part of that.
     """
 
     accounts: tuple[str, ...] = ()
     nix_version: bool = False
     elevation: bool = False
     specialisation: str | None = None
+    standing: bool = False
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +167,7 @@ class HostFacts:
         ways_back: what each slot can go back to.
         failures: the paths of each slot that failed here, by path.
         special: the store path of the specialisation that was asked for, of the system in the profile.
+        standing: how it stands beside that; None when that was not asked.
     """
 
     host: str
@@ -188,6 +194,7 @@ class HostFacts:
     failures: Mapping[str, Mapping[str, FailedPath]] = field(default_factory=dict)
     special: str | None = None
     homes: Mapping[str, HomeFacts] = field(default_factory=dict)
+    standing: Standing | None = None
 
     @property
     def left_over(self) -> tuple[RunRecord, ...]:
@@ -233,11 +240,14 @@ async def gather(conn: Host, question: Question | None = None, *, elevate: bool 
     asked = question or Question()
     script = assemble(
         "locking",
+        *(("boots", "standing") if asked.standing else ()),
         "facts",
         variables={
             "accounts": " ".join(check_account(account) for account in asked.accounts),
             "ask_nix": asked.nix_version,
             "ask_elevation": asked.elevation,
+            "ask_standing": asked.standing,
+            "ask_etc": asked.by_hand,
             "specialisation": check_run(asked.specialisation) if asked.specialisation else "",
         },
     )
@@ -249,10 +259,10 @@ async def gather(conn: Host, question: Question | None = None, *, elevate: bool 
             hint="is its login shell one that runs /bin/sh, and is the account allowed to?",
             details=(f"exit status {done.status}", *(done.stderr or done.stdout).splitlines()[-10:]),
         )
-    return _facts(conn.host, said)
+    return _facts(conn.host, said, asks_standing=asked.standing)
 
 
-def _facts(host: str, said: Said) -> HostFacts:
+def _facts(host: str, said: Said, *, asks_standing: bool = False) -> HostFacts:
     fields = said.fields
     free = said.number("free_kib")
     return HostFacts(
@@ -280,6 +290,7 @@ def _facts(host: str, said: Said) -> HostFacts:
         failures=_failures(said),
         special=fields.get("special"),
         homes={account: _home(account, values) for account, values in _by_slot(said, "home.").items()},
+        standing=standing_of(said) if asks_standing else None,
     )
 
 

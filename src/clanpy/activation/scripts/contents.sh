@@ -21,18 +21,6 @@ files_of() { # NUMBER FOLDER: what a file is a link to counts; what a folder is 
   )
 }
 
-boot_of() { # NUMBER SYSTEM
-  for _part in kernel initrd; do
-    [ ! -e "$2/$_part" ] || printf '|boot %s %s %s\n' "$1" "$_part" "$(resolve_file "$2/$_part")"
-  done
-  for _part in kernel-modules systemd; do
-    ! _path=$(resolve "$2/$_part") || printf '|boot %s %s %s\n' "$1" "$_part" "$_path"
-  done
-  _params=
-  [ ! -r "$2/kernel-params" ] || IFS= read -r _params <"$2/kernel-params" || :
-  printf '|boot %s kernel-params %s\n' "$1" "$_params"
-}
-
 if [ -n "$closure" ]; then
   # shellcheck disable=SC2086 # words
   { nix-store --query --requisites $closure && echo all; } 2>/dev/null | sed 's/^/|path /'

@@ -1,5 +1,5 @@
 # What a host is and what it runs: one round trip, nothing changed, no process started that can be done without.
-# Variables: accounts (names, space between), ask_nix (0|1), ask_elevation (0|1), specialisation (a name, or nothing)
+# Variables: accounts (names, space between), ask_nix (0|1), ask_elevation (0|1), ask_standing (0|1), specialisation (a name, or nothing)
 say "protocol=1"
 uid=$(own_number)
 say "uid=$uid"
@@ -129,4 +129,5 @@ for account in $accounts; do
   link "home.$account.profile" "$profile"
   generation "home.$account.generation" "$profile"
 done
+[ "$ask_standing" != 1 ] || standing
 say "end=facts"

@@ -83,7 +83,8 @@ let
     else
       "d ${quote f.target}\n${
         if f.mode == "symlink" then "ln -s" else "cp -L"
-      } ${quote "${f.source}"} \"$out\"/etc/${quote f.target}\n";
+      } ${quote "${f.source}"} \"$out\"/etc/${quote f.target}\n"
+      + lib.optionalString (f.mode != "symlink") "echo ${f.mode} > \"$out\"/etc/${quote "${f.target}.mode"}\n";
 in
 {
   options.environment.etc = mkOption {
