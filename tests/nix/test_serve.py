@@ -1,5 +1,6 @@
 """Speaking to a store directly: against a real `nix-store --serve`, in a store of its own."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -91,6 +92,20 @@ async def test_what_is_missing_is_told_added_and_then_there(
     assert infos[-1].refers_to_itself
 
 
+async def test_all_paths_are_sent_before_the_first_answer_is_waited_for(
+    tmp_path: Path, answering: Answering, tops: tuple[str, Closures]
+) -> None:
+    """The store here answers nothing until it has read everything: nothing would be added if anybody waited for it before."""
+    top, known = tops
+    infos, store = known.of(top), tmp_path / "store"
+    last = infos[-1].path
+    read_all = f"sed -u '/{Path(last).name}/q' > {tmp_path}/read; cat {tmp_path}/read - | nix-store --store {store} --serve --write"
+    with answering(read_all) as path:
+        async with asyncio.timeout(20), serving(path, "galena") as server:
+            await server.add_all(infos)
+            assert await server.valid([last]) == frozenset({last})
+
+
 async def test_a_path_that_is_not_as_it_was_built_is_not_sent(
     tmp_path: Path, answering: Answering, tops: tuple[str, Closures]
 ) -> None:
@@ -105,8 +120,8 @@ async def test_a_path_that_is_not_as_it_was_built_is_not_sent(
 @pytest.mark.parametrize("command", ["true", "echo 'Debian GNU/Linux 12, welcome to this host'; cat"])
 async def test_what_is_no_store_is_an_error_and_no_hang(answering: Answering, command: str) -> None:
     with answering(command) as path, pytest.raises(CopyError, match="galena"):
-        async with serving(path, "galena"):
-            pass
+        async with serving(path, "galena") as server:
+            await server.valid(["/nix/store/00000000000000000000000000000000-none"])
 
 
 async def test_a_store_that_refuses_ends_the_conversation(

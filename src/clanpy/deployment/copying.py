@@ -94,8 +94,7 @@ class Copier:
                 missing = [info for info in needed if info.path not in there]
                 if sum(info.size for info in missing) < SMALL_BYTES:
                     meter.begin(sum(info.size for info in missing))
-                    for info in missing:
-                        await store.add(info)
+                    await store.add_all(missing)
                 return missing
         except RemoteCommandError as error:
             if is_disk_full("\n".join((error.message, *error.details))):

@@ -34,11 +34,12 @@ MOST = 1 << 20  # texts and lists that are longer than this are none
 
 @dataclass(slots=True)
 class StoreServer:
-    """The store at the other end."""
+    """The store at the other end. Its greeting is read with its first answer: waiting for it would be a round trip."""
 
     host: str
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    _is_greeted: bool = False
 
     async def valid(self, paths: Sequence[str]) -> frozenset[str]:
         """Those of the paths that are there. They are kept from garbage collection until the connection ends.
@@ -58,12 +59,29 @@ class StoreServer:
         """
         await self.add_folder(info, Path(info.path))
 
+    async def add_all(self, infos: Sequence[PathInfo]) -> None:
+        """Add paths of our own store, each after those that it refers to: all are sent before the first answer is waited for.
+
+        It is for a few megabytes: they are in memory at once.
+
+        Raises:
+            CopyError: one was not taken, or is not what our store says it is.
+        """
+        for info in infos:
+            await self._put(info, Path(info.path))
+        for info in infos:
+            await self._taken(info)
+
     async def add_folder(self, info: PathInfo, folder: Path) -> None:
         """Add a file or folder of this computer, wherever it lies, under the path and hash that `info` gives.
 
         Raises:
             CopyError: it was not taken, or it is not what `info` says it is.
         """
+        await self._put(info, folder)
+        await self._taken(info)
+
+    async def _put(self, info: PathInfo, folder: Path) -> None:
         data = await asyncio.to_thread(nar, folder)
         digest = hashlib.sha256(data).digest()
         if info.nar_hash not in nix_hashes(digest):
@@ -71,7 +89,6 @@ class StoreServer:
                 raise CopyError(f"{folder} was changed while it was read", hint="run the command again")
             raise CopyError(f"{info.path} is not as it was built", hint=f"nix-store --repair-path {info.path}")
         self._send(*_described(info, digest, len(data)), data)
-        await self._taken(info)
 
     async def take_from(self, other: StoreServer, info: PathInfo, on_bytes: Callable[[int], None]) -> None:
         """Add a path of another store, piece by piece, to which all that it refers to is there already.
@@ -142,17 +159,15 @@ class StoreServer:
             if await self._read_number() != 1:
                 raise CopyError(f"{self.host} did not take {info.path}")
 
-    async def greet(self) -> None:
-        """Agree on the protocol.
-
-        Raises:
-            CopyError: what answers is no store, or too old.
-        """
+    def greet(self) -> None:
+        """Say which protocol we speak; what is asked may follow at once."""
         self._send(_number(OURS), _number(VERSION))
-        async with self._answering("greeted", ASK_SECONDS):
-            magic, version = await self._read_number(), await self._read_number()
+
+    async def _greeting(self) -> None:
+        magic, version = await self._read_number(), await self._read_number()
         if magic != THEIRS or version < VERSION:
             raise CopyError(f"the store of {self.host} speaks another protocol")
+        self._is_greeted = True
 
     def _send(self, *parts: bytes) -> None:
         self.writer.write(b"".join(parts))
@@ -161,6 +176,8 @@ class StoreServer:
     async def _answering(self, doing: str, seconds: float) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(seconds):
+                if not self._is_greeted:
+                    await self._greeting()
                 yield
         except (OSError, EOFError) as error:
             raise CopyError(f"the store of {self.host} ended the conversation when it was {doing}") from error
@@ -182,15 +199,11 @@ class StoreServer:
 
 @asynccontextmanager
 async def serving(socket: Path, host: str) -> AsyncIterator[StoreServer]:
-    """The store whose `nix-store --serve --write` answers at a socket.
-
-    Raises:
-        CopyError: nothing sensible answers.
-    """
+    """The store whose `nix-store --serve --write` answers at a socket. Where nothing sensible does, the first question says so."""
     reader, writer = await asyncio.open_unix_connection(socket)
     try:
         server = StoreServer(host, reader, writer)
-        await server.greet()
+        server.greet()
         yield server
     finally:
         writer.close()
