@@ -81,7 +81,8 @@ class _Local(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=HIGH_WATER)
-        transport.pause_reading()
+        # Some asyncios (of Python 3.11.2, which Debian 12 has) begin to read right after this even from a transport paused here.
+        asyncio.get_running_loop().call_soon(transport.pause_reading)
         self._tasks.start(self._pipes.serve(self))
 
     def join(self, channel: Channel) -> None:
