@@ -59,7 +59,14 @@ def test_a_machine_that_is_as_declared_has_nothing_to_complain_of() -> None:
         ({"nix": None}, "problem: there is no Nix on it"),
         ({"nix_version": "2.3.16"}, "problem: its Nix 2.3.16 is older than 2.8"),
         ({"elevation": "none"}, "problem: admin can't become root: there is no sudo, doas or run0"),
-        ({"elevation": "sudo-password"}, "problem: admin can't become root without a password (sudo)"),
+        (
+            {"elevation": "sudo-password"},
+            "warning: admin becomes root with a password (sudo): it is asked for once, on a terminal",
+        ),
+        (
+            {"elevation": "doas"},
+            'problem: admin can\'t become root by sudo, and might by doas: write deploy.elevation = "doas"',
+        ),
         ({"free_bytes": 1 << 30}, "warning: only 1.0 GiB are free in its store"),
         ({"free_bytes": 1 << 20}, "problem: only 1.0 MiB are free in its store"),
         ({"lock": LOCK}, "warning: it is locked by bob on desk (run r1) since 2026-01-02 00:00:00 UTC"),
@@ -69,6 +76,15 @@ def test_a_machine_that_is_as_declared_has_nothing_to_complain_of() -> None:
 )
 def test_what_stands_in_the_way_is_said(facts: dict[str, Any], said: str) -> None:
     assert said in found(**facts)
+
+
+@pytest.mark.parametrize("tool", ["doas", "run0"])
+def test_who_becomes_root_as_is_declared_is_ready_unless_a_password_is_wanted_that_nobody_could_give(tool: str) -> None:
+    declared = replace(MACHINE, deploy=Deploy(target_host="admin@cinnabar", elevation=tool))
+    assert found(declared, elevation=tool) == []
+    assert f"problem: admin can't become root without a password ({tool})" in found(
+        declared, elevation=f"{tool}-password"
+    )
 
 
 def test_another_architecture_than_the_declared_one_is_a_problem() -> None:

@@ -133,7 +133,7 @@ def live_of(
 
 
 @cache
-def _turn() -> asyncio.Lock:
+def turn() -> asyncio.Lock:
     """One question at a time."""
     import asyncio  # noqa: PLC0415 - commands that ask nothing need not load it
 
@@ -144,15 +144,15 @@ async def ask_person(host: str, trials: Sequence[Trial]) -> bool:
     """Whether a machine keeps its new system although gates could not be tried. Where there is nobody to be asked: no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
-    async with _turn():
+    async with turn():
         for trial in trials:
             say(f"{host}: gate {trial.gate.name} could not be tried: {trial.said}")
         say(f"{host}: keep the new system? [y/N] ")
-        answer = await _line()
+        answer = await typed_line()
     return answer.strip().lower() in {"y", "yes"}
 
 
-async def _line() -> str:
+async def typed_line() -> str:
     """A line from the terminal. Nobody waits for it any longer than whoever asked."""
     import asyncio  # noqa: PLC0415 - as above
 

@@ -16,7 +16,8 @@ from platformdirs import user_cache_path
 import clanpy.nix
 from clanpy.cli.context import DEFAULT_LAB, enter_lab, open_fleet, settings
 from clanpy.cli.live import ask_person
-from clanpy.cli.ways import RealWays
+from clanpy.cli.passwords import SudoPassword, somebody_is_there
+from clanpy.cli.ways import RealWays, elevation_of
 from clanpy.deployment.making import HERE, THERE
 from clanpy.deployment.options import RETRIES, Surroundings, dead_runs_of
 from clanpy.inventory.homes import with_hosts_elsewhere
@@ -81,7 +82,12 @@ def open_site(
     )
     return Site(
         fleet=fleet,
-        surroundings=replace(surroundings, is_dead=dead_runs_of(journal, surroundings.controller), ask=ask_person),
+        surroundings=replace(
+            surroundings,
+            is_dead=dead_runs_of(journal, surroundings.controller),
+            ask=ask_person,
+            ask_password=SudoPassword() if somebody_is_there() else None,
+        ),
         journal=journal,
         program=_program(ctx),
     )
@@ -125,6 +131,7 @@ def _rehearsal(
                     identity_files=(environment.identity,),
                     known_hosts=(environment.known_hosts,),
                     host_key_check=check,
+                    elevation=elevation_of(machine),
                     isolated=True,
                 ),
             )

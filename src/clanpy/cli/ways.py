@@ -10,13 +10,13 @@ from clanpy.deployment.errors import NoTargetError
 from clanpy.errors import UsageError, nearest
 from clanpy.inventory.schema import is_target
 from clanpy.inventory.ways import TARGET_HINT, Way, ways_to
-from clanpy.ssh import HostKeyCheck, Target, parse_target
+from clanpy.ssh import Elevation, HostKeyCheck, Target, parse_target
 
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from clanpy.inventory.model import Fleet
+    from clanpy.inventory.model import Fleet, Machine
 
 
 def overrides(fleet: Fleet, given: Sequence[str]) -> dict[str | None, str]:
@@ -40,6 +40,11 @@ def overrides(fleet: Fleet, given: Sequence[str]) -> dict[str | None, str]:
 
 
 SSH_PORT = 22
+
+
+def elevation_of(machine: Machine) -> Elevation:
+    """How a machine's account becomes root."""
+    return Elevation(machine.deploy.elevation or Elevation.SUDO)
 
 
 class RealWays(Mapping[str, tuple[Target, ...]]):
@@ -120,5 +125,6 @@ class RealWays(Mapping[str, tuple[Target, ...]]):
             known_hosts=found.known_hosts,
             host_key_check=self.check,
             jump=hops,
+            elevation=elevation_of(self.fleet.machines[name]),
             socks=way.proxy,
         )

@@ -151,7 +151,7 @@ def judged(machine: Machine, found: Examined, *, skew: float, options: Options) 
     """What stands in the way of a deployment, and what one should know. `skew`: how far its clock is ahead, in seconds."""
     yield from _identity(machine, found)
     yield from _nix(machine, found, options)
-    yield from _account(found)
+    yield from _account(found, machine.deploy.elevation or "sudo")
     yield from _state(found)
     if abs(skew) > SKEW_SECONDS:
         yield Finding("warning", f"its clock is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}")
@@ -185,16 +185,26 @@ def _nix(machine: Machine, found: Examined, options: Options) -> Iterator[Findin
         yield Finding("problem", f"it is to build itself, and its Nix does not build for {machine.system}")
 
 
-def _account(found: Examined) -> Iterator[Finding]:
+def _account(found: Examined, declared: str) -> Iterator[Finding]:
     facts = found.facts
     elevation = facts.elevation or "none"
+    tool, _, asks = elevation.partition("-")
     if elevation == "none":
         yield Finding("problem", f"{facts.user} can't become root: there is no sudo, doas or run0")
-    elif elevation.endswith("-password"):
+    elif tool not in {"root", declared}:
+        hint = f'write deploy.elevation = "{tool}"'
+        yield Finding("problem", f"{facts.user} can't become root by {declared}, and might by {tool}: {hint}")
+    elif tool == "sudo" and asks:
         yield Finding(
-            "problem", f"{facts.user} can't become root without a password ({elevation.removesuffix('-password')})"
+            "warning", f"{facts.user} becomes root with a password (sudo): it is asked for once, on a terminal"
         )
-    if elevation not in {"root", "sudo", "doas", "run0"} and not found.is_trusted and found.wants_signatures:
+    elif asks:
+        yield Finding("problem", f"{facts.user} can't become root without a password ({tool})")
+    if (
+        elevation not in {"root", "sudo", "sudo-password", "doas", "run0"}
+        and not found.is_trusted
+        and found.wants_signatures
+    ):
         yield Finding("problem", f"its Nix wants signatures: {facts.user} is not among its trusted users")
     if found.supervisor is None:
         yield Finding("problem", "there is nothing on it that could keep the guard alive (systemd, launchd, setsid)")

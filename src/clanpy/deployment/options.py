@@ -14,7 +14,7 @@ from clanpy.deployment.live import Live
 from clanpy.inventory.model import Fleet
 from clanpy.journal import Journal, RunNotFoundError
 from clanpy.nix.inputs import InputOverrides
-from clanpy.ssh import Target
+from clanpy.ssh import AskPassword, Target
 
 
 WAIT_FOR_LOCK = 600.0
@@ -86,6 +86,7 @@ class Surroundings:
         retries: how often a connection that could not be made is tried again.
         lab: the lab that this is, if it is one.
         ask: who is asked what becomes of a machine of which a gate could not be tried.
+        ask_password: who is asked for the password that sudo wants on a host; remembering it is their business. None: nobody.
         is_dead: whether a run that holds a lock is one of our own that is known to have died: then its lock is taken over.
     """
 
@@ -100,6 +101,7 @@ class Surroundings:
     controller: str = field(default_factory=socket.gethostname)
     retries: int = RETRIES
     ask: Ask = nobody
+    ask_password: AskPassword | None = None
     is_dead: Callable[[LockInfo], bool] = nobody_is_dead
     lab: str | None = None
 

@@ -110,10 +110,10 @@ _NOWHERE = Deploy()
 
 def _deploy(entry: Config) -> Deploy:
     first, *rest = strings(entry, "target_host") or (None,)
-    build_host, forward_agent = get(entry, "build_host"), get(entry, "forward_agent")
-    if first is None and build_host is None and forward_agent is None:
+    others = {name: get(entry, name) for name in ("build_host", "forward_agent", "elevation")}
+    if first is None and all(value is None for value in others.values()):
         return _NOWHERE
-    return Deploy(target_host=first, build_host=build_host, alternatives=tuple(rest), forward_agent=forward_agent)
+    return Deploy(target_host=first, alternatives=tuple(rest), **others)
 
 
 def _user(name: str, entry: Config, places: Places) -> User:

@@ -34,13 +34,15 @@ class Meta:
 class Deploy:
     """How a machine is reached and built. Hosts are `[ssh://][user@]host[:port]`; None means not set.
 
-    `alternatives` are tried in order when `target_host` does not answer.
+    `alternatives` are tried in order when `target_host` does not answer. `elevation` is how the account becomes root: `sudo`, `doas`,
+    `run0` or `none`.
     """
 
     target_host: str | None = None
     build_host: str | None = None
     alternatives: tuple[str, ...] = ()
     forward_agent: bool | None = None
+    elevation: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -237,6 +237,12 @@ DEPLOY = {
         example=["tag:behind-the-jump-host"],
     ),
     "forward_agent": _text("Whether the SSH agent is forwarded to the machine.", boolean),
+    "elevation": _text(
+        "How the account becomes root there. `sudo` (taken where nothing is said) may want a password, which is asked for once for all "
+        "machines; `doas` and `run0` must not. `none`: it need not, it may do what root does.",
+        words("sudo", "doas", "run0", "none"),
+        example="doas",
+    ),
 }
 
 _SYSTEM = Text(

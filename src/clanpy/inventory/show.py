@@ -103,6 +103,7 @@ def _deploy(deploy: Deploy) -> dict[str, Any]:
         "alternatives": list(deploy.alternatives),
         "build_host": deploy.build_host,
         "forward_agent": deploy.forward_agent,
+        "elevation": deploy.elevation,
     }
 
 

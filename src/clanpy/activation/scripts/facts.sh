@@ -57,9 +57,10 @@ elif [ "$ask_elevation" = 1 ]; then
     has "$tool" || continue
     [ "$elevation" != none ] || elevation=$tool-password
     case $tool in
-      run0) continue ;; # asks on its own terminal: no way to try it
+      run0) set -- run0 --no-ask-password --pipe true ;;
+      *) set -- "$tool" -n true ;;
     esac
-    if "$tool" -n true </dev/null >/dev/null 2>&1; then
+    if "$@" </dev/null >/dev/null 2>&1; then
       elevation=$tool
       break
     fi
