@@ -41,7 +41,7 @@ class Reach:
     @classmethod
     def of(cls, surroundings: Surroundings) -> Self:
         """The ways of a run."""
-        dialer = Dialer(timeouts=TIMEOUTS, retries=surroundings.retries)
+        dialer = Dialer(timeouts=TIMEOUTS, retries=surroundings.retries, ask_password=surroundings.ask_password)
         return cls(surroundings.targets, surroundings.way_hint, surroundings.builders, dialer=dialer)
 
     async def __aenter__(self) -> Self:
@@ -112,14 +112,22 @@ async def each(
 
 
 async def facts_of(
-    conn: Connection, machine: Machine, accounts: Sequence[str] = (), *, specialisation: str | None = None
+    conn: Connection,
+    machine: Machine,
+    accounts: Sequence[str] = (),
+    *,
+    specialisation: str | None = None,
+    standing: bool = False,
+    by_hand: bool = False,
 ) -> HostFacts:
     """What a host runs, and the standalone homes of these accounts on it: one round trip.
 
     Raises:
         WrongClassError: what answered can't be that machine.
     """
-    question = Question(accounts=tuple(accounts), specialisation=specialisation)
+    question = Question(
+        accounts=tuple(accounts), specialisation=specialisation, standing=standing or by_hand, by_hand=by_hand
+    )
     facts = await gather(conn, question, elevate=bool(accounts))
     is_mac = facts.kernel == "Darwin"
     if is_mac != (machine.class_ == "darwin"):
