@@ -15,6 +15,7 @@ from clanpy.events import Stage
 from clanpy.nix.copy import Closures, PathInfo, closures, copy
 from clanpy.nix.errors import DiskFullError, is_disk_full
 from clanpy.nix.serve import serving
+from clanpy.rollout.limits import Limits
 from clanpy.ssh import RemoteCommandError
 from clanpy.ssh.bridge import BULK_BYTES
 from clanpy.ui.format import counted, size
@@ -42,10 +43,12 @@ class Copier:
     tasks: asyncio.TaskGroup
     nix: NixProgram | ClanpyError
     _batcher: Batcher[_Question, _Answer] = field(init=False)
+    _large: asyncio.Semaphore = field(init=False)
     _bulk: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._batcher = Batcher(self.tasks, self._closures)
+        self._large = asyncio.Semaphore(Limits.derived().copy)
         # encrypting keeps a processor busy: more processes for it than processors only wait for each other
         self._bulk = asyncio.Semaphore(os.cpu_count() or 1)
 
@@ -110,6 +113,7 @@ class Copier:
         meter.begin(total)
         daemon, around = "exec nix-daemon --stdio", total >= BULK_BYTES
         async with (
+            self._large,
             self._bulk if around else nullcontext(),
             conn.bridge(daemon, elevate=True, on_bytes=meter.add, in_process=not around) as socket,
         ):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clanpy.ssh import Connection
 
 SYSTEM = "system"
+ASKED_AT_ONCE = 32  # hosts that are asked what they lack, and given it where it is little
 
 
 @dataclass(slots=True)
@@ -47,7 +48,8 @@ class Slots:
     activate: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.copy = asyncio.Semaphore(self.limits.copy)
+        # where little is sent it is the way there and back that takes the time; `Copier` limits what is large
+        self.copy = asyncio.Semaphore(max(self.limits.copy, ASKED_AT_ONCE))
         self.activate = asyncio.Semaphore(self.limits.activate)
 
 
