@@ -13,6 +13,7 @@ from clanpy.activation.examine import Examined
 from clanpy.deployment.doctor import judged
 from clanpy.deployment.options import Options
 from clanpy.errors import ExitCode
+from clanpy.events import Outcome, Stage
 from clanpy.inventory.model import Deploy, Machine
 from deploy.rehearsal import Rehearsal
 
@@ -103,6 +104,47 @@ def test_nix_takes_unsigned_paths_from_root_and_from_those_it_trusts() -> None:
     assert not trusting.is_trusted
     assert replace(trusting, groups=("wheel",)).is_trusted
     assert replace(trusting, facts=replace(FACTS, uid=0)).is_trusted
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+async def test_a_machine_that_is_not_as_declared_is_refused_before_anything_is_built_for_it(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=1)
+    (host,) = fleet.hosts
+    text = (fleet.folder / "inventory.toml").read_text()
+    fleet.write("inventory.toml", text.replace("x86_64-linux", "aarch64-linux"))
+    result = await fleet.update()
+    found = result.state.hosts[host.name]
+    assert (found.outcome, found.error and found.error["code"]) == (Outcome.FAILED, "CP0525")
+    assert "declared as aarch64-linux, and it is x86_64-linux" in str(found.error)
+    assert not {Stage.BUILD, Stage.COPY, Stage.ACTIVATE} & {*fleet.stages(host)}
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+async def test_who_can_not_become_root_is_told_before_anything_is_built(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=1)
+    (host,) = fleet.hosts
+    forbidden = fleet.lab.run_in(host, ["sh", "-c", "echo 'root ALL=(ALL:ALL) ALL' > /etc/sudoers"])
+    assert forbidden.returncode == 0
+    result = await fleet.update(ways={host.name: replace(fleet.target(host), user="admin")})
+    found = result.state.hosts[host.name]
+    assert (found.outcome, found.error and found.error["code"]) == (Outcome.FAILED, "CP0525")
+    assert not {Stage.BUILD, Stage.COPY, Stage.ACTIVATE} & {*fleet.stages(host)}
+
+
+@pytest.mark.lab
+@pytest.mark.nix
+async def test_what_finds_no_room_is_not_sent(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=1, disk="60m")
+    (host,) = fleet.hosts
+    big = 'pkgs.runCommand "big" { } "head -c 90000000 /dev/urandom > $out"'
+    fleet.configure(host, f'{{ pkgs, ... }}: {{ environment.etc."big".source = {big}; }}')
+    result = await fleet.update()
+    found = result.state.hosts[host.name]
+    assert (found.outcome, found.error and found.error["code"]) == (Outcome.FAILED, "CP0204")
+    assert "would be sent 85.9 MiB" in str(found.error)
+    assert fleet.lab.run_in(host, ["sh", "-c", "ls -d /nix/store/*big*"]).returncode != 0
 
 
 @pytest.mark.lab

@@ -127,7 +127,7 @@ def _lines(found: Sequence[Diagnosis], *, colour: bool) -> Iterator[str]:
 
 
 def _row(one: Diagnosis) -> tuple[str, ...]:
-    from clanpy.deployment.doctor import system_of  # noqa: PLC0415 - only for people
+    from clanpy.deployment.preflight import system_of  # noqa: PLC0415 - only for people
     from clanpy.ui.format import size  # noqa: PLC0415 - as above
 
     if one.found is None:
@@ -138,7 +138,7 @@ def _row(one: Diagnosis) -> tuple[str, ...]:
         one.machine.name,
         one.verdict,
         one.address or "",
-        f"{system_of(one.found)} ({facts.class_})",
+        f"{system_of(facts)} ({facts.class_})",
         facts.nix_version or "",
         facts.elevation or "",
         one.found.supervisor or "",

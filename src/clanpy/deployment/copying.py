@@ -95,6 +95,7 @@ class Copier:
             ):
                 there = await store.valid([info.path for info in needed])
                 missing = [info for info in needed if info.path not in there]
+                _check_room(host, sum(info.size for info in missing))
                 if sum(info.size for info in missing) < SMALL_BYTES:
                     meter.begin(sum(info.size for info in missing))
                     await store.add_all(missing)
@@ -135,6 +136,15 @@ class Copier:
                     return error
             await asyncio.sleep(pause)
         raise AssertionError
+
+
+def _check_room(host: HostRun, size_: int) -> None:
+    """Send nothing to where it finds no room."""
+    if host.free_bytes is not None and size_ > host.free_bytes:
+        raise DiskFullError(
+            f"{host.name} would be sent {size(size_)}, and {size(host.free_bytes)} are free in its Nix store",
+            hint="nix-collect-garbage makes room there",
+        )
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clanpy.activation.examine import Examined, examine
 from clanpy.deployment.making import Kind, place_of
+from clanpy.deployment.preflight import OLDEST_NIX, system_of, version_of
 from clanpy.deployment.reach import Reach, each
 from clanpy.errors import ClanpyError, ExitCode
 from clanpy.rollout.limits import Limits
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
     from clanpy.inventory.model import Machine
 
 SCHEMA = "clanpy.doctor/1"
-OLDEST_NIX = (2, 8)
 LITTLE_BYTES = 2 << 30
 TOO_LITTLE_BYTES = 200 << 20
 SKEW_SECONDS = 5.0
-ARCHITECTURES = {"arm64": "aarch64", "amd64": "x86_64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Diagnosis:
             "address": self.address,
             "user": facts.user if facts else None,
             "class": facts.class_ if facts else None,
-            "system": system_of(found) if found else None,
+            "system": system_of(facts) if facts else None,
             "nix_version": facts.nix_version if facts else None,
             "builds_for": [s for s in (found.nix_system, *found.extra_platforms) if s] if found else [],
             "elevation": facts.elevation if facts else None,
@@ -141,12 +140,6 @@ def exit_code(found: Sequence[Diagnosis]) -> ExitCode:
     return ExitCode.UNREACHABLE if verdicts == {"unreachable"} else ExitCode.HOSTS_FAILED
 
 
-def system_of(found: Examined) -> str:
-    """What a host is, as Nix calls it."""
-    facts = found.facts
-    return f"{ARCHITECTURES.get(facts.machine, facts.machine)}-{facts.kernel.lower()}"
-
-
 def judged(machine: Machine, found: Examined, *, skew: float, options: Options) -> Iterator[Finding]:
     """What stands in the way of a deployment, and what one should know. `skew`: how far its clock is ahead, in seconds."""
     yield from _identity(machine, found)
@@ -163,9 +156,9 @@ def _identity(machine: Machine, found: Examined) -> Iterator[Finding]:
         yield Finding("problem", f"it is declared as {machine.class_}, and what answered is {found.facts.class_}")
     elif found.facts.class_ == "linux" and found.facts.running is None:
         yield Finding("warning", "it is no NixOS yet: this would be the first system of its own")
-    is_ours = machine.system in {system_of(found), found.nix_system, *found.extra_platforms}
+    is_ours = machine.system in {system_of(found.facts), found.nix_system, *found.extra_platforms}
     if machine.system and not is_ours:
-        yield Finding("problem", f"its system is declared as {machine.system}, and it is {system_of(found)}")
+        yield Finding("problem", f"its system is declared as {machine.system}, and it is {system_of(found.facts)}")
 
 
 def _nix(machine: Machine, found: Examined, options: Options) -> Iterator[Finding]:
@@ -175,7 +168,7 @@ def _nix(machine: Machine, found: Examined, options: Options) -> Iterator[Findin
         return
     for program in found.lacks:
         yield Finding("problem", f"there is no {program} on its PATH")
-    version = _version(facts.nix_version)
+    version = version_of(facts.nix_version)
     if version is None:
         yield Finding("warning", "its Nix does not say its version")
     elif version < OLDEST_NIX:
@@ -223,11 +216,3 @@ def _state(found: Examined) -> Iterator[Finding]:
         yield Finding("warning", "it runs another system than a reboot would bring")
     if facts.running is None and facts.class_ != "linux":
         yield Finding("warning", "there is nothing to go back to: it runs no system that Nix made")
-
-
-def _version(text: str | None) -> tuple[int, ...] | None:
-    parts = (text or "").split(".")[:2]
-    try:
-        return tuple(int(part) for part in parts)
-    except ValueError:
-        return None

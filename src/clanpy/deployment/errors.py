@@ -112,6 +112,12 @@ class NotBackError(ClanpyError):
     exit_code: ClassVar[ExitCode] = ExitCode.UNREACHABLE
 
 
+class UnfitError(ClanpyError):
+    """The machine can't be given a system as it is; that was seen before anything was built for it."""
+
+    code: ClassVar[str] = "CP0525"
+
+
 class WrongGoalError(ClanpyError):
     """The goal, or the specialisation, makes no sense for a machine of this class."""
 

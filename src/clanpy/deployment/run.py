@@ -66,6 +66,7 @@ class HostRun:
     Attributes:
         previous: the system it had before.
         system: the system it has, as far as is known by now.
+        free_bytes: what was free in its store when it was asked; None: not known.
         changed: what was made live on it: `system`, `home.<account>`, in order.
         turn: its turn in a rollout; None: nobody has to wait.
         failures: how many hosts of the run have failed by now.
@@ -77,6 +78,7 @@ class HostRun:
     interrupts: Interrupts
     previous: str | None = None
     system: str | None = None
+    free_bytes: int | None = None
     membership: Membership | None = None
     turn: Turn | None = None
     changed: list[str] = field(default_factory=list)

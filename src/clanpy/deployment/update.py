@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from clanpy.activation import Goal
 from clanpy.activation.lock import lock_held
+from clanpy.deployment import preflight
 from clanpy.deployment.applying import check_planned
 from clanpy.deployment.errors import DriftError, QuarantinedError, WrongGoalError
 from clanpy.deployment.reach import facts_of, standalone_accounts
@@ -99,6 +100,7 @@ class Updater:
                 conn = await stack.enter_async_context(self.reach.connected(host.name))
                 facts = await self._facts(conn, config)
                 host.previous = host.system = facts.running
+                host.free_bytes = facts.free_bytes
             release = await self.makers.of(host.name).release(host, conn)
             work = await self._work(config, facts, release)
             if not work:
@@ -109,6 +111,7 @@ class Updater:
                     host.note(line)
                 return self._planned(host, facts, release, work)
             self._check_failed(facts, work, release)
+            await preflight.check(conn, config.machine, facts)
             is_attached = await self._attach(host, conn, facts, work, release)
             if is_attached:
                 facts = await self._facts(conn, config)
