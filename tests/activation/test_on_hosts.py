@@ -268,3 +268,54 @@ async def test_a_host_without_setsid_detaches_all_the_same(lab: LentLab, missing
             conn, site, activation(site.paths["slow"], "run-2", class_="darwin", activate_within=1.5)
         )
         assert (done.outcome, done.code, done.running) == (ROLLED_BACK, 124, site.paths["new"])
+
+
+async def test_on_macos_the_guard_is_a_job_of_launchd_that_is_gone_when_it_has_ended(lab: LentLab) -> None:
+    site, noted = await mac(lab)
+    what = activation(site.paths["new"], class_="darwin")
+    async with connect(site.target("admin")) as conn:
+        assert (await to_the_end(conn, site, what, "admin")).outcome is CONFIRMED
+        while f"remove clanpy.{what.id}" not in await say(conn, noted):  # its last act
+            pass
+        assert f"submit -l clanpy.{what.id} -- /bin/sh" in await say(conn, noted)
+
+
+async def test_where_logins_to_a_mac_have_full_disk_access_the_guard_keeps_it(lab: LentLab) -> None:
+    site, noted = await mac(lab)
+    what = activation(site.paths["new"], class_="darwin")
+    async with connect(site.target()) as conn:
+        await say(
+            conn,
+            "cd /Library && mkdir -p 'Application Support/com.apple.TCC' && : >'Application Support/com.apple.TCC/TCC.db'",
+        )
+        assert (await to_the_end(conn, site, what)).outcome is CONFIRMED
+        assert what.id not in await say(conn, noted)
+
+
+async def test_a_guard_that_is_killed_on_macos_is_started_again_by_launchd_and_goes_back(lab: LentLab) -> None:
+    """The lab's launchctl only starts programs: what starts the guard again is the job itself."""
+    site, _ = await mac(lab)
+    what = activation(site.paths["new"], class_="darwin", confirm_within=60)
+    async with connect(site.target()) as conn:
+        async with lock(conn, owner()) as held:
+            id_ = await start(conn, what, held=held)
+            waiting = follow(conn, id_)
+            assert [event async for event in waiting][-1] == FollowedPhase(Phase.AWAITING)
+        await say(conn, f"kill -KILL $(sed -n 's/^pid=//p' /var/lib/clanpy/runs/{id_}/state)")
+        ended = await end_of_killed(conn, id_)
+        assert (ended.outcome, ended.running) == (GuardOutcome.ROLLED_BACK, site.paths["old"])
+
+
+async def mac(lab: LentLab) -> tuple[Site, str]:
+    """A Mac that runs its old system, and the command that shows what its launchctl was told."""
+    site = await prepare(lab, lab.host(class_="darwin"), {"old": "", "new": ""})
+    await install(site)
+    return site, "cat /var/log/launchctl.log"
+
+
+async def end_of_killed(conn: Connection, id_: str) -> ActivationResult:
+    """Wait for the result of a guard that is not always there meanwhile."""
+    async with asyncio.timeout(30):
+        while (found := await result(conn, id_)).outcome is None:
+            pass
+    return found

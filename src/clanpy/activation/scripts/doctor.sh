@@ -16,7 +16,7 @@ fi
 say "doctor.groups=$(id -Gn 2>/dev/null)"
 if has systemd-run && [ -d "$root/run/systemd/system" ]; then
   say "doctor.supervisor=systemd"
-elif has launchctl; then
+elif has_launchd; then
   say "doctor.supervisor=launchd"
 elif has setsid; then
   say "doctor.supervisor=setsid"

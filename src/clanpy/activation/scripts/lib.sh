@@ -22,6 +22,12 @@ say() { printf '@%s\n' "$1"; }
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# Is there a launchd, and would a job of it have all rights to files that we have? Only who has Full Disk Access can open that file.
+has_launchd() {
+  has launchctl && [ "$(uname)" = Darwin ] || return 1
+  ! { true <"$root/Library/Application Support/com.apple.TCC/TCC.db"; } 2>/dev/null
+}
+
 # The folder that a chain of symlinks leads to; fails when there is none. Builtins alone: `readlink` would be a process a link, and
 # macOS before 12.3 has no readlink -f.
 resolve() { CDPATH='' cd -P -- "$1" 2>/dev/null && pwd -P; }

@@ -30,8 +30,15 @@ under_systemd() {
   systemd-run --unit="clanpy-$id" --description="clanpy activation $id" --collect --quiet --no-ask-password \
     --property=OOMScoreAdjust=-900 "$sh" "$dir/guard" "$mode" "$dir" </dev/null >>"$dir/log" 2>&1 && say "under=systemd"
 }
-# A session of its own, or at least a process group: neither a hangup nor the end of ours reaches it. On macOS this is better than a
-# job of launchd: such a job would lack the rights to files and apps that the system's owner has given to logins over SSH.
+# A job of launchd, which removes itself when there is a result. A guard that is killed is started again by it, to find an end.
+# Where logins over SSH were given Full Disk Access, which a job would not have, a session of its own keeps it (lib.sh).
+under_launchd() {
+  has_launchd && [ "$(own_number)" = 0 ] || return 1
+  printf '%s\n' "mode=$mode" "until [ -e '$dir/result' ]; do" "  $sh '$dir/guard' \"\$mode\" '$dir'" "  mode=recover" \
+    "  [ -e '$dir/result' ] || sleep 2" "done" "launchctl remove 'clanpy.$id'" >"$dir/job" || return 1
+  launchctl submit -l "clanpy.$id" -- "$sh" "$dir/job" </dev/null >>"$dir/log" 2>&1 && say "under=launchd"
+}
+# A session of its own, or at least a process group: neither a hangup nor the end of ours reaches it.
 detached() {
   if has setsid; then
     setsid "$sh" "$dir/guard" "$mode" "$dir" </dev/null >/dev/null 2>&1 &
@@ -43,7 +50,7 @@ detached() {
   fi
   say "under=session"
 }
-under_systemd || detached
+under_systemd || under_launchd || detached
 
 # It has begun when it has written its state, and not before. One that is recovered may turn out to have ended at the last moment.
 waited=0
