@@ -223,8 +223,12 @@ def observe(fleet: Rehearsal, case: Case) -> Seen:
         case.after(trouble)
     if case.again:
         again = Trouble(fleet, ("--confirm-timeout", str(case.confirm)))
-        again.go_on()
-        code, state = again.end()
+        try:
+            again.go_on()
+            code, state = again.end()
+        finally:
+            again.process.kill()
+            again.process.communicate()
     answers = reached(fleet, host)
     ended = settled(fleet, host)
     return Seen(
@@ -282,7 +286,8 @@ def settled(fleet: Rehearsal, host: LabHost, seconds: float = 40) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with suppress(LabError):
-            if fleet.lab.run_in(host, ["sh", "-c", left]).stdout.strip() == "":
+            found = fleet.lab.run_in(host, ["sh", "-c", left])
+            if found.returncode == 0 and found.stdout.strip() == "":
                 return True
     return False
 
@@ -355,6 +360,11 @@ def killed_in_activation(trouble: Trouble) -> None:
     trouble.go_on()
 
 
+def killed_going_back(trouble: Trouble) -> None:
+    trouble.on_words("going back")
+    trouble.kill()
+
+
 def frozen_in_activation(trouble: Trouble) -> None:
     trouble.on_file("/tmp/begun")
     trouble.go_on()
@@ -371,11 +381,11 @@ def fault(kind: str, argument: str | None = None) -> Act:
     return lambda trouble: trouble.fault(kind, argument)
 
 
-def until_it_went_back(kind: str, remedy: str) -> Act:
-    """A fault in the activation that lasts until the machine has gone back."""
+def until_it_went_back(kind: str, remedy: str, since: str = "/tmp/begun") -> Act:
+    """A fault in the activation, or while a gate is tried, that lasts until the machine has gone back."""
 
     def act(trouble: Trouble) -> None:
-        trouble.on_file("/tmp/begun")
+        trouble.on_file(since)
         trouble.fault(kind)
         trouble.go_on()
         old = trouble.run_in("readlink", "-e", "/nix/var/nix/profiles/system").stdout
@@ -476,6 +486,24 @@ CASES: tuple[Case, ...] = (
         expect=ROLLED_BACK,
         remark="until the machine has gone back",
     ),
+    Case(
+        fault="the cable is pulled",
+        at="copy",
+        **FAT_AND_SLOW,
+        act=in_copy("linkdown"),
+        after=fault("linkup"),
+        expect=FAILED,
+        remark="until the run has ended",
+    ),
+    Case(
+        fault="the cable is pulled",
+        at="confirmation",
+        inventory=HOLDING_GATE,
+        act=until_it_went_back("linkdown", "linkup", since="/tmp/gated"),
+        confirm=2,
+        expect=ROLLED_BACK,
+        remark="until the machine has gone back",
+    ),
     # the host
     Case(fault="the host is frozen", at="connect", before=fault("freeze"), after=fault("thaw"), expect=UNREACHABLE),
     Case(fault="the host is frozen", at="activation", new=HOLD, act=frozen_in_activation, confirm=30, expect=CONFIRMED),
@@ -515,6 +543,16 @@ CASES: tuple[Case, ...] = (
         after=fault("nofill"),
         expect=FAILED,
     ),
+    Case(
+        fault="the disk is full",
+        at="confirmation",
+        inventory=HOLDING_GATE,
+        disk="120m",
+        act=in_confirmation("fill"),
+        after=fault("nofill"),
+        expect=ROLLED_BACK,
+        remark="the profile can't be set",
+    ),
     # the controller
     *(
         Case(fault="the controller is killed", at=stage, act=killed_at(stage), expect=KILLED)
@@ -532,6 +570,19 @@ CASES: tuple[Case, ...] = (
         act=killed_at("confirm"),
         confirm=2,
         expect=KILLED,
+    ),
+    Case(
+        fault="the controller is killed", at="going back", new="echo half; exit 3", act=killed_going_back, expect=KILLED
+    ),
+    Case(
+        fault="the controller is killed",
+        at="reboot",
+        words=("--reboot",),
+        act=killed_at("reboot"),
+        confirm=4,
+        expect=KILLED,
+        systemd=True,
+        remark="nobody confirms the new boot",
     ),
     Case(
         fault="the controller is killed and started again",
