@@ -69,6 +69,25 @@ def test_machines_with_the_same_change_are_shown_once_and_nothing_is_changed_on_
     assert diff(fleet, other.name)["hosts"][other.name]["bytes"] > 0
 
 
+def test_of_a_mac_the_jobs_of_launchd_are_told(rehearse: Rehearse) -> None:
+    fleet = rehearse(nixos=0, darwin=1)
+    (host,) = fleet.hosts
+
+    def write(*jobs: tuple[str, str, str]) -> None:
+        lines = (f'launchd.{kind}.{name}.script = "echo {text}";' for kind, name, text in jobs)
+        fleet.configure(host, f"{{ {' '.join(lines)} }}\n")
+
+    write(("daemons", "watch", "one"), ("agents", "gone", "one"), ("daemons", "same", "one"))
+    assert fleet.clanpy("machines", "update").returncode == 0
+    write(("daemons", "watch", "two"), ("user.agents", "fresh", "one"), ("daemons", "same", "one"))
+
+    (group,) = diff(fleet)["groups"]
+
+    found = {what: [unit.rpartition(".")[2] for unit in group["units"][what]] for what in ("stop", "restart", "start")}
+    assert found == {"stop": ["gone"], "restart": ["watch"], "start": ["fresh"]}
+    assert "restart org.nixos.watch (by its file)" in fleet.clanpy("machines", "diff").stdout
+
+
 async def test_planning_an_unchanged_machine_takes_one_round_trip_and_a_changed_one_three(rehearse: Rehearse) -> None:
     fleet = rehearse()
     (host,) = fleet.hosts

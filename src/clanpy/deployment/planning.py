@@ -27,7 +27,7 @@ from clanpy.deployment.reach import facts_of, standalone_accounts
 from clanpy.deployment.releases import wanted
 from clanpy.deployment.remote_build import READ
 from clanpy.deployment.run import Verdict
-from clanpy.deployment.units import units_by_files, units_said
+from clanpy.deployment.units import units_by_files, units_by_jobs, units_said
 from clanpy.errors import ClanpyError
 from clanpy.events import Outcome, Stage
 from clanpy.nix.build import missing as unbuilt
@@ -73,11 +73,13 @@ class _Due:
         before, after = self.digests
         return not (before == after or (before is None and not self.secrets))
 
-    def look(self, paths: Mapping[str, str | None], *, booted: str | None, system: str | None) -> Look:
+    def look(self, paths: Mapping[str, str | None], *, booted: str | None, system: str | None, is_mac: bool) -> Look:
         """What is to be known of the paths of one side."""
         found = {slot: path for slot, path in paths.items() if path is not None and slot in self.wanted}
         boots = [path for path in (booted, system) if path is not None]
         trees = [_tree(slot, path) for slot, path in found.items()]
+        if is_mac and SYSTEM in found:
+            trees += _job_trees(found[SYSTEM])
         return Look(closure=tuple(dict.fromkeys(found.values())), trees=trees, boots=boots)
 
 
@@ -155,16 +157,19 @@ class Planner:
     ) -> tuple[Change, Sequence[PathInfo]]:
         if not due.wanted and not due.has_new_secrets:
             return Change(), ()
-        boots = config.machine.class_ == "nixos" and SYSTEM in due.wanted
-        old_look = due.look(due.previous, booted=facts.booted if boots else None, system=None)
+        is_mac = config.machine.class_ == "darwin"
+        boots = not is_mac and SYSTEM in due.wanted
+        old_look = due.look(due.previous, booted=facts.booted if boots else None, system=None, is_mac=is_mac)
         old = await self._old(conn, old_look, with_secrets=due.has_new_secrets)
-        new_look = due.look(due.wanted, booted=None, system=due.wanted[SYSTEM] if boots else None)
+        new_look = due.look(due.wanted, booted=None, system=due.wanted[SYSTEM] if boots else None, is_mac=is_mac)
         infos, new = await self._new(host, conn, list(due.wanted.values()), new_look)
         missing = await self._missing(host, conn, infos)
         files = changed_files(_files(due.previous, old), _files(due.wanted, new))
         tops = {*due.wanted.values(), *(path for path in due.previous.values() if path)}
         packages, rebuilt = changed_packages(old.closure - tops, {info.path for info in infos} - tops)
         units = await self._units(host, conn, config, due, files=files, missing=missing) if boots else None
+        if is_mac and SYSTEM in due.wanted:
+            units = units_by_jobs(Delta.of(_jobs(due.previous, old), _jobs(due.wanted, new)))
         change = Change(
             slots=tuple(due.wanted),
             first=SYSTEM in due.wanted and due.previous.get(SYSTEM) is None,
@@ -289,6 +294,17 @@ def _live(facts: HostFacts, release: Release) -> dict[str, str | None]:
 def _tree(slot: str, path: str) -> str:
     """Where the configuration files of a system or home lie."""
     return f"{path}/etc" if slot == SYSTEM else f"{path}/home-files"
+
+
+def _job_trees(path: str) -> list[str]:
+    """Where the jobs of launchd of a darwin system lie."""
+    return [f"{path}/Library", f"{path}/user/Library"]
+
+
+def _jobs(paths: Mapping[str, str | None] | Mapping[str, str], found: Contents) -> dict[str, str]:
+    """The jobs of launchd of one side."""
+    trees = _job_trees(paths.get(SYSTEM) or "")
+    return {name: what for tree in trees for name, what in found.trees.get(tree, {}).items()}
 
 
 def _files(paths: Mapping[str, str | None] | Mapping[str, str], found: Contents) -> dict[str, str]:

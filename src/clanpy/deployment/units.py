@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 FOLDER = "systemd/system/"
 _SAID = re.compile(r"would (stop|restart|reload|start) the following units: (.+)")
+_JOB = re.compile(r"Launch(?:Daemons|Agents)/(.+)\.plist")
 _UNIT = re.compile(r"[^/@]+(?:@[^/.]+)?\.(?:service|socket|timer|path|mount|automount|swap)")
 
 
@@ -31,6 +32,16 @@ def units_said(lines: Iterable[str]) -> Units:
 def units_by_files(files: Delta) -> Units:
     """What to expect: a unit whose file comes is started, one whose file changes is restarted, one whose file goes is stopped."""
     return Units(source="files", stop=_units(files.removed), restart=_units(files.changed), start=_units(files.added))
+
+
+def units_by_jobs(files: Delta) -> Units:
+    """The same of launchd's jobs: nix-darwin loads those whose files come, reloads those whose files change, and removes the others."""
+    return Units(source="files", stop=_jobs(files.removed), restart=_jobs(files.changed), start=_jobs(files.added))
+
+
+def _jobs(names: Iterable[str]) -> tuple[str, ...]:
+    found = (_JOB.fullmatch(name) for name in names)
+    return tuple(sorted(job[1] for job in found if job is not None))
 
 
 def _units(names: Iterable[str]) -> tuple[str, ...]:
