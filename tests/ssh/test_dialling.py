@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -446,6 +447,29 @@ async def test_an_agent_is_asked_for_keys(sshd: Sshd, home: Path, monkeypatch: p
         with pytest.raises(AuthenticationError):
             async with connect(sshd.target(isolated=True, identity_files=())):
                 pass
+
+
+async def test_a_key_that_lies_here_logs_in_at_once_and_one_of_an_agent_is_asked_about_first(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """sshd tells every attempt: the question which ways there are would be one with the method "none"."""
+    with running_sshd(tmp_path / "sshd", extra="LogLevel DEBUG1") as sshd:
+        async with connect(sshd.target()):
+            mine = await attempts(sshd, 1)
+        with agent(home / "agent", sshd.identity) as sock:
+            monkeypatch.setenv("SSH_AUTH_SOCK", sock)
+            async with connect(sshd.target(identity_files=(), isolated=False)):
+                agents = (await attempts(sshd, 2))[len(mine) :]
+    assert mine == ["publickey"]
+    assert agents == ["publickey", "publickey"]
+
+
+async def attempts(sshd: Sshd, logins: int) -> list[str]:
+    """The method of each attempt to log in, until so many had succeeded."""
+    while sshd.logins() < logins:
+        await asyncio.sleep(0)
+    found = (re.search(r"userauth-request for user \S+ service ssh-connection method (\S+)", line) for line in sshd.log)
+    return [told[1] for told in found if told is not None]
 
 
 async def test_an_agent_without_the_right_key_is_told(sshd: Sshd, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

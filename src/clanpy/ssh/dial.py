@@ -17,6 +17,7 @@ from clanpy.ssh import socks
 from clanpy.ssh.background import background
 from clanpy.ssh.connection import AskPassword, Connection
 from clanpy.ssh.errors import SshError, TargetError, UnreachableError, is_foreign, translate
+from clanpy.ssh.haste import hasten
 from clanpy.ssh.hostkeys import Known, KnownHosts, Verdict
 from clanpy.ssh.library import asyncssh
 from clanpy.ssh.options import Route, Timeouts, key_algorithms, locked_identities, resolve
@@ -299,6 +300,7 @@ class _Client(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self._attempt.reached()
+        hasten(conn)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         return self._attempt.verdict.accepts(key)
