@@ -45,6 +45,10 @@ IMPATIENT = Timeouts(keepalive_interval=0.3, keepalive_count=2, close=0.5)
 # What old systems do in these tests when they are activated: put right what the new ones break.
 MEND = "ip link set eth0 up; rm -f /run/clanpy-lab/no-sshd /var/filler"
 CUT = "ip link set eth0 down"
+# What a login to a Mac can read only where it was given that.
+FULL_DISK_ACCESS = (
+    "cd /Library && mkdir -p 'Application Support/com.apple.TCC' && : >'Application Support/com.apple.TCC/TCC.db'"
+)
 NO_SSHD = "touch /run/clanpy-lab/no-sshd; kill $(cat /run/sshd.pid)"
 
 
@@ -258,6 +262,7 @@ async def test_a_host_without_setsid_detaches_all_the_same(lab: LentLab, missing
     site = await prepare(lab, host, {"old": "", "new": "sleep 0.5", "slow": "sleep 30"})
     await install(site)
     async with connect(site.target()) as conn:
+        await say(conn, FULL_DISK_ACCESS)  # or it would be a job of launchd
         await say(conn, f"cd /usr/bin && rm {missing}")
         await start(conn, activation(site.paths["new"], class_="darwin"))
         lab.fault("kill-sessions", host)
@@ -284,10 +289,7 @@ async def test_where_logins_to_a_mac_have_full_disk_access_the_guard_keeps_it(la
     site, noted = await mac(lab)
     what = activation(site.paths["new"], class_="darwin")
     async with connect(site.target()) as conn:
-        await say(
-            conn,
-            "cd /Library && mkdir -p 'Application Support/com.apple.TCC' && : >'Application Support/com.apple.TCC/TCC.db'",
-        )
+        await say(conn, FULL_DISK_ACCESS)
         assert (await to_the_end(conn, site, what)).outcome is CONFIRMED
         assert what.id not in await say(conn, noted)
 
