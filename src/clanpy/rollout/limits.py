@@ -31,7 +31,7 @@ class Limits:
     def derived(cls, *, parallel: int | None = None) -> Limits:
         """The limits of this computer; `parallel` (`-j`) bounds how many hosts are worked on, and with that all else."""
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        limits = cls(hosts=min(64, _descriptors()), build=max(2, cpus), copy=max(4, 2 * cpus), activate=32)
+        limits = cls(hosts=min(64, _descriptors()), build=max(2, cpus), copy=max(8, 2 * cpus), activate=32)
         if parallel is None:
             return limits
         return replace(limits, hosts=parallel, activate=min(limits.activate, parallel))
