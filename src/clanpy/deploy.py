@@ -77,7 +77,7 @@ async def deploy(
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
-        builder, copier = Builder(tasks, nix, surroundings.cache, limits.build), Copier(tasks, nix)
+        builder, copier = Builder(tasks, nix, surroundings.cache, limits.build), _copier(tasks, nix, surroundings)
         updater = Updater(
             options=options,
             slots=Slots(limits),
@@ -139,7 +139,7 @@ async def build(
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
         builder = Builder(tasks, nix, surroundings.cache, Limits.derived().build)
-        makers = Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere)
+        makers = Makers(LocalMaker(releases, builder, _copier(tasks, nix, surroundings)), remote, releases.elsewhere)
         result = await run.each(names, build_one)
         making.cancel()
         remote.close()
@@ -173,7 +173,7 @@ async def plan(
     async with Reach.of(surroundings) as reach, asyncio.TaskGroup() as tasks:
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
-        copier = Copier(tasks, nix)
+        copier = _copier(tasks, nix, surroundings)
         builder = Builder(tasks, nix, surroundings.cache, limits.build)
         planner = Planner(
             options=options,
@@ -259,7 +259,7 @@ async def update_homes(
             accounts=accounts,
             reach=reach,
             releases=releases,
-            makers=Makers(LocalMaker(releases, builder, Copier(tasks, nix)), remote, releases.elsewhere),
+            makers=Makers(LocalMaker(releases, builder, _copier(tasks, nix, surroundings)), remote, releases.elsewhere),
             activator=_activator("home", options, recorder, reach, deliveries),
         )
         result = await run.each(names, updater.update, at_once=limits.hosts)
@@ -289,6 +289,11 @@ async def upload(
         uploader = Uploader(options=options, reach=reach, activator=activator, deliveries=deliveries)
         result = await run.each(names, uploader.upload, at_once=Limits.derived(parallel=options.parallel).hosts)
     return replace(result, round_trips=dict(reach.round_trips))
+
+
+def _copier(tasks: asyncio.TaskGroup, nix: NixProgram | ClanpyError, surroundings: Surroundings) -> Copier:
+    machines = surroundings.fleet.machines
+    return Copier(tasks, nix, lambda name: machines[name].deploy.substitute)
 
 
 def _releases(surroundings: Surroundings, names: Sequence[str], options: Options, deliveries: Deliveries) -> Releases:

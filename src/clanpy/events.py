@@ -153,6 +153,28 @@ class Note(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LaneChosen(Fact):
+    """How store paths go to a host, and why so.
+
+    Attributes:
+        lane: `conversation`, `nix-copy`, `stream`, `process`, `substitute` or `peer`.
+        paths: how many are missing there.
+        bytes: how large they are together.
+        round_trip: seconds there and back, as measured on the connection.
+        rate: bytes a second that went over it so far.
+    """
+
+    name: ClassVar[str] = "lane_chosen"
+
+    lane: str
+    reason: str
+    paths: int
+    bytes: int
+    round_trip: float | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateDecided(Fact):
     """What became of a gate: `passed`, `failed` or `undecided`, after so many attempts; `said` tells why."""
 

@@ -31,6 +31,7 @@ from clanpy.events import (
     Fact,
     HostFinished,
     HostUnhealthy,
+    LaneChosen,
     LogLine,
     Note,
     Outcome,
@@ -264,12 +265,18 @@ def _log_text(fact: Fact) -> str | None:
             return f"{stage:8} > begins"
         case StageFinished(stage=stage, ok=ok, seconds=seconds, note=note):
             return f"{stage:8} < {'done' if ok else 'failed'} after {seconds:.2f} s" + (f": {note}" if note else "")
-        case Note(text=text, stage=stage):
-            return f"{stage or '':8} * {text}"
+        case Note() | LaneChosen():
+            return _said(fact)
         case HostFinished(outcome=outcome, error=error):
             said = [f"{outcome}" + (f": {error['code']} {error['message']}" if error else "")]
             return "\n".join([*said, *(f"    {line}" for line in (error or {}).get("details", ()))])
     return None
+
+
+def _said(fact: Note | LaneChosen) -> str:
+    if isinstance(fact, LaneChosen):
+        return f"{Stage.COPY:8} * by {fact.lane}: {fact.reason}"
+    return f"{fact.stage or '':8} * {fact.text}"
 
 
 def _unwritable(path: Path, error: OSError) -> JournalError:

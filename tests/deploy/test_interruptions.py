@@ -13,7 +13,7 @@ from typing import IO, Any
 import pytest
 
 from clanpy.activation import LockOwner, lock
-from clanpy.deployment import copying, reach
+from clanpy.deployment import lanes, reach
 from clanpy.deployment.options import Options
 from clanpy.errors import ExitCode
 from clanpy.events import Event, Note, Outcome, Progress
@@ -249,7 +249,7 @@ async def test_a_session_that_is_killed_during_the_activation_does_not_stop_it(r
 async def test_a_session_that_is_killed_during_the_copy_leaves_the_old_system_and_the_next_run_goes_on(
     rehearse: Rehearse, megabytes: int, speed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copying, "BULK_BYTES", 32 << 20)
+    monkeypatch.setattr(lanes, "BULK_BYTES", 32 << 20)
     fleet = rehearse()
     (host,) = fleet.hosts
     before = (await fleet.update()).state.hosts[host.name].system

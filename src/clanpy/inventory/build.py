@@ -110,7 +110,7 @@ _NOWHERE = Deploy()
 
 def _deploy(entry: Config) -> Deploy:
     first, *rest = strings(entry, "target_host") or (None,)
-    others = {name: get(entry, name) for name in ("build_host", "forward_agent", "elevation")}
+    others = {name: get(entry, name) for name in ("build_host", "forward_agent", "elevation", "via", "substitute")}
     if first is None and all(value is None for value in others.values()):
         return _NOWHERE
     return Deploy(target_host=first, alternatives=tuple(rest), **others)

@@ -35,7 +35,7 @@ class Deploy:
     """How a machine is reached and built. Hosts are `[ssh://][user@]host[:port]`; None means not set.
 
     `alternatives` are tried in order when `target_host` does not answer. `elevation` is how the account becomes root: `sudo`, `doas`,
-    `run0` or `none`.
+    `run0` or `none`. `via` is the host from which it gets its store paths; `substitute`: whether it fetches by itself what it can.
     """
 
     target_host: str | None = None
@@ -43,6 +43,8 @@ class Deploy:
     alternatives: tuple[str, ...] = ()
     forward_agent: bool | None = None
     elevation: str | None = None
+    via: str | None = None
+    substitute: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,6 +110,8 @@ def _targets(fleet: Fleet, machine: Machine) -> Iterator[ClanpyError]:
     hosts = [("target_host", host) for host in (deploy.target_host, *deploy.alternatives) if host is not None]
     if deploy.build_host is not None and deploy.build_host != LOCAL:
         hosts.append(("build_host", deploy.build_host))
+    if deploy.via is not None:
+        hosts.append(("via", deploy.via))
     for field, host in hosts:
         if not is_target(host):
             yield BadTargetError(

@@ -231,6 +231,15 @@ DEPLOY = {
         "Without it: here.",
         example="target",
     ),
+    "via": _text(
+        "A host beside it, from which it gets its store paths: a machine of the fleet, or `[user@]host[:port]`. What all of its kind need is sent "
+        "there once.",
+        example="hub",
+    ),
+    "substitute": _text(
+        "Whether the machine fetches from its own substituters what they have, and is sent the rest. Without it: where sending would take long.",
+        boolean,
+    ),
     "after": _list(
         "Selections of machines that are activated before this one in every rollout: what is reached through it, say.",
         Strings(text, "a list of selections"),

@@ -104,6 +104,8 @@ def _deploy(deploy: Deploy) -> dict[str, Any]:
         "build_host": deploy.build_host,
         "forward_agent": deploy.forward_agent,
         "elevation": deploy.elevation,
+        "via": deploy.via,
+        "substitute": deploy.substitute,
     }
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,17 +131,21 @@ class NixProgram:
         input: bytes | None = None,  # noqa: A002 - the name that subprocess has for it
         on_line: Callable[[str], None] | None = None,
         cwd: Path | None = None,
+        into: socket.socket | None = None,
+        on_start: Callable[[int], None] | None = None,
     ) -> Finished:
         """Run a program of Nix (`argv[0]` is `nix`, `nix-store`, …) to its end.
 
-        `on_line` gets each line of its standard error at once. When the caller is cancelled, the program and all that it started
-        are ended.
+        `on_line` gets each line of its standard error at once, and a socket `into` all of its standard output. `on_start` is told
+        the number of its process. When the caller is cancelled, the program and all that it started are ended.
         """
         self.started += 1
-        process = await self._spawn(argv, has_input=input is not None, cwd=cwd)
+        process = await self._spawn(argv, has_input=input is not None, cwd=cwd, into=into)
         try:
+            if on_start is not None:
+                on_start(process.pid)
             async with asyncio.TaskGroup() as group:
-                out = group.create_task(_read(process.stdout))
+                out = group.create_task(_read(process.stdout) if into is None else _nothing())
                 err = group.create_task(_read(process.stderr, on_line))
                 group.create_task(_feed(process.stdin, input))
             status = await process.wait()
@@ -149,7 +154,9 @@ class NixProgram:
             raise
         return Finished(tuple(argv), status, out.result(), err.result())
 
-    async def _spawn(self, argv: Sequence[str], *, has_input: bool, cwd: Path | None) -> asyncio.subprocess.Process:
+    async def _spawn(
+        self, argv: Sequence[str], *, has_input: bool, cwd: Path | None, into: socket.socket | None
+    ) -> asyncio.subprocess.Process:
         """Start a program at the head of a process group of its own.
 
         A cancellation that comes while it starts waits until there is a group that can be ended: asyncio itself would end the
@@ -159,7 +166,7 @@ class NixProgram:
             asyncio.create_subprocess_exec(
                 *self._command(argv),
                 stdin=asyncio.subprocess.PIPE if has_input else asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE if into is None else into.fileno(),
                 stderr=asyncio.subprocess.PIPE,
                 env=self.environment(),
                 cwd=cwd,
@@ -219,6 +226,10 @@ async def _read(stream: asyncio.StreamReader | None, on_line: Callable[[str], No
         text = raw.decode(errors="replace")
         lines.append(text)
         on_line(text.rstrip("\r\n"))
+
+
+async def _nothing() -> str:
+    return ""
 
 
 async def _feed(stream: asyncio.StreamWriter | None, data: bytes | None) -> None:

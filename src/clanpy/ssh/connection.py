@@ -15,6 +15,7 @@ from clanpy.ssh import bridge_process
 from clanpy.ssh.bridge import Bridge, private_path
 from clanpy.ssh.channels import Channels
 from clanpy.ssh.errors import ElevationError, RemoteTimeoutError, command_failed, last_lines
+from clanpy.ssh.link import Link, link_below
 from clanpy.ssh.options import Route, Timeouts
 from clanpy.ssh.pipes import Pipes
 from clanpy.ssh.session import Collector, Lines
@@ -111,6 +112,11 @@ class Connection:
     def is_open(self) -> bool:
         """Whether the connection still stands, as far as is known here."""
         return not self._client.is_closed()
+
+    @property
+    def link(self) -> Link:
+        """The link below, as it was seen so far. Nothing is sent to find out."""
+        return link_below(self._client.get_extra_info("socket"))
 
     async def run(
         self,

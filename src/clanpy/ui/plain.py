@@ -7,7 +7,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from clanpy.events import Event, Fact, HostFinished, LogLine, Note, RunStarted, StageFinished, StageStarted
+from clanpy.events import Event, Fact, HostFinished, LaneChosen, LogLine, Note, RunStarted, StageFinished, StageStarted
 from clanpy.ui.board import Board
 from clanpy.ui.format import GOOD, MARKS, STYLES, clean, counted, duration, in_ascii, painted, said_of, words
 from clanpy.ui.rollout import rollout_line
@@ -82,6 +82,8 @@ class PlainRenderer:
                 text = f"{stage}"
             case StageFinished(stage=stage, ok=True, note=str(note), seconds=seconds):
                 text = f"{stage}: {note} ({duration(seconds)})"
+            case LaneChosen(lane=lane, reason=reason) if self.verbosity:
+                text = f"copy by {lane}: {reason}"
             case LogLine(stage=stage, line=line) if self.verbosity:
                 text = f"{stage} | {clean(line)}"
             case Note(text=said, level=level):
