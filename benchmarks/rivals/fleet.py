@@ -197,31 +197,36 @@ def fleet_of(hosts: int, *, compress: bool = False) -> Iterator[Fleet]:
     """So many hosts that run the base; gone again at the end, with all that was built."""
     names = tuple(f"h{n:03}" for n in range(1, hosts + 1))
     down(LAB, wipe=True)
-    with tempfile.TemporaryDirectory(prefix="clanpy-bench-") as name:
-        folder = Path(name)
-        found = None
-        try:
+    made: list[str] = []
+    try:
+        with tempfile.TemporaryDirectory(prefix="clanpy-bench-") as name:
+            folder = Path(name)
             lab = up(LabSpec(name=LAB, hosts=tuple(HostSpec(name=name) for name in names)))
             _write(folder, lab)
             found = Fleet(folder, lab, _environ(folder, lab, compress=compress), salt=str(time.time_ns()))
-            found.first()
-            yield found
-        finally:
-            down(LAB, wipe=True)
-            if found is not None:
-                _forget(found)
+            try:
+                found.first()
+                yield found
+            finally:
+                made = _made(found)
+    finally:
+        down(LAB, wipe=True)
+        if made:  # what kept it was in the folder
+            subprocess.run(["nix-store", "--delete", *made], capture_output=True, check=False)
 
 
-def _forget(found: Fleet) -> None:
-    """Delete from this computer's store what was built, as far as nothing else needs it."""
+def _made(found: Fleet) -> list[str]:
+    """What was built for this, and for nothing else, in this computer's store."""
     paths = sorted({path for systems in found.systems.values() for path in systems.values()})
     if not paths:
-        return
-    all_of = subprocess.run(["nix-store", "-qR", *paths], capture_output=True, text=True, check=False).stdout.split()
-    mine = [path for path in all_of if found.salt in path or "-nixos-system-h" in path]
-    roots = found.folder / "cache"
-    subprocess.run(["rm", "-rf", str(roots)], check=False)
-    subprocess.run(["nix-store", "--delete", *mine], capture_output=True, check=False)
+        return []
+    closure = _lines("nix-store", "-qR", *paths)
+    ours = [path for path in closure if found.salt in path or path.partition("-")[2] in {"etc-greeting", "etc-pieces"}]
+    return _lines("nix-store", "-q", "--referrers-closure", *ours)  # Nix deletes nothing that another path refers to
+
+
+def _lines(*words: str) -> list[str]:
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()
 
 
 def through(fleet: Fleet, words: Sequence[str]) -> list[str]:
