@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clanpy.cli.complete import complete_machines
-from clanpy.cli.context import DryRun, Json, fleet_root, new_app, open_fleet, print_json, print_lines
+from clanpy.cli.context import DryRun, Json, Names, fleet_root, new_app, open_fleet, print_json, print_lines
 from clanpy.cli.editing import Force, How, carry_out
 from clanpy.cli.tables import add_row, new_table, new_tree, plain, print_parts
 from clanpy.errors import ExitCode
@@ -96,23 +96,45 @@ def resolve(ctx: typer.Context, package: _Package, *, machine: _ON = None, json:
 
 @app.command()
 def check(ctx: typer.Context, *, json: Json = False) -> None:
-    """Find what is wrong with the layers, and fallbacks that are too old. Exits with 65 when something is wrong."""
+    """Find what is wrong with the layers, and fallbacks that are too old. Exits with 65 when something is wrong.
+
+    Whether channels still have the packages that are taken from them is asked of Nix; without it this is told as not looked at.
+    """
     from datetime import UTC, datetime  # noqa: PLC0415 - only here
 
-    from clanpy.inventory.packages import check_packages  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.cli.package_work import absent  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.inventory.packages import check_packages  # noqa: PLC0415 - as above
 
-    errors, warnings = check_packages(open_fleet(ctx), datetime.now(UTC).date())
+    fleet = open_fleet(ctx)
+    errors, warnings = check_packages(fleet, datetime.now(UTC).date())
+    gone, unchecked = absent(ctx, fleet)
+    errors += gone
     if json:
         found = {"errors": [e.to_dict() for e in errors], "warnings": [w.to_dict() for w in warnings]}
-        print_json({"schema": "clanpy.packages-check/1", **found})
+        print_json({"schema": "clanpy.packages-check/1", **found, "unchecked": unchecked})
     else:
         for kind, findings in (("error", errors), ("warning", warnings)):
             for finding in findings:
                 print_lines([f"{kind}: {finding}", *([f"  hint: {finding.hint}"] if finding.hint else [])])
+        print_lines([f"not looked at: {what}" for what in unchecked])
         if not (errors or warnings):
-            print_lines(["the layers are in order"])
+            print_lines(["the layers are in order" if not unchecked else "nothing else is wrong"])
     if errors:
         raise typer.Exit(ExitCode.FLEET_INVALID)
+
+
+@app.command()
+def diff(
+    ctx: typer.Context,
+    revision: Annotated[str, typer.Argument(metavar="REV", help="A commit, tag or branch of git", show_default=False)],
+    names: Names = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Show which versions change for machines between the flake.lock of a revision and the present one. Builds nothing."""
+    from clanpy.cli.package_work import diff as show  # noqa: PLC0415 - rooms are imported when a command runs
+
+    show(ctx, revision, names or (), as_json=json)
 
 
 @fallbacks.command("list")
@@ -187,6 +209,19 @@ def drop(
 
     root = fleet_root(ctx)
     carry_out(ctx, lambda: drop_fallback(root, package, platform), How(dry_run, force, as_json))
+
+
+@fallbacks.command()
+def review(
+    ctx: typer.Context,
+    package: Annotated[str | None, typer.Argument(help="Only this package", show_default=False)] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Ask the page of the build farm that each record names how the job goes by now; without a network, say so."""
+    from clanpy.cli.package_work import review as ask  # noqa: PLC0415 - rooms are imported when a command runs
+
+    ask(ctx, package, as_json=json)
 
 
 @fallbacks.command()

@@ -152,6 +152,12 @@ class HistoryError(InventoryError):
     code = "CP0152"
 
 
+class AbsentPackageError(InventoryError):
+    """A package is taken from a channel that has none of that name, or none for a platform where it is wanted."""
+
+    code = "CP0153"
+
+
 class TagSelectionError(InventoryError):
     """The selection of a computed tag can't be read. As a warning: no machine is in it."""
 

@@ -75,6 +75,20 @@ def fallback_history(root: Path, package: str | None = None) -> list[Change]:
     return changes
 
 
+def file_at(root: Path, revision: str, name: str) -> bytes:
+    """A file of the fleet as it was in a revision of git.
+
+    Raises:
+        HistoryError: the fleet is not under git, there is no such revision, or the file was not in it.
+    """
+    try:
+        return _git(root, "show", f"{revision}:./{name}").encode()
+    except HistoryError as error:
+        raise HistoryError(
+            f"git has no {name} in '{revision}'", details=error.details, hint="name a commit, a tag or a branch"
+        ) from None
+
+
 def _records(root: Path, revision: str) -> frozenset[tuple[str, tuple[str, ...], str]]:
     try:
         names = _git(root, "ls-tree", "-r", "--name-only", revision, "--", *FILES).splitlines()

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.errors import ClanpyError, Place, nearest
-from clanpy.inventory.errors import FallbackError, PackageWarningError, UnknownNameError
+from clanpy.inventory.errors import AbsentPackageError, FallbackError, PackageWarningError, UnknownNameError
+from clanpy.inventory.homes import platforms
 from clanpy.inventory.layers import Channel, External, Fallback, Override, Packages, matches
 from clanpy.inventory.model import Fleet
 from clanpy.inventory.reading import entries, get, inside, strings
@@ -61,6 +62,7 @@ def check_packages(fleet: Fleet, today: date) -> tuple[list[ClanpyError], list[C
     errors = [
         *broken_packages(fleet),
         *(error for fallback in packages.fallbacks for error in _incomplete(fallback)),
+        *(error for fallback in packages.fallbacks for error in _nowhere(fleet, packages, fallback)),
     ]
     warnings = [
         *(found for fallback in packages.fallbacks for found in _aged(packages, fallback, today)),
@@ -195,6 +197,18 @@ def _incomplete(fallback: Fallback) -> Iterator[ClanpyError]:
             place=fallback.place,
             hint="a fallback nobody can judge is never taken away",
         )
+
+
+def _nowhere(fleet: Fleet, packages: Packages, fallback: Fallback) -> Iterator[ClanpyError]:
+    """A fallback on a system on which its channel is nothing."""
+    channel = packages.channels.get(fallback.channel)
+    for system in platforms(fleet) if channel is not None and (channel.input or channel.inputs) else ():
+        if channel is not None and fallback.applies(system) and channel.input_on(system) is None:
+            yield AbsentPackageError(
+                f"the fallback of '{fallback.package}' takes it on {system} from the channel '{channel.name}', which has no input there",
+                place=fallback.place,
+                hint=f"name one in `inputs` of the channel, or leave {system} out of `platforms`",
+            )
 
 
 def _aged(packages: Packages, fallback: Fallback, today: date) -> Iterator[ClanpyError]:

@@ -48,13 +48,21 @@ class FleetInputs:
 
     Args:
         hash_folder: gives the hash by which Nix knows a folder.
+        written: a folder with another flake.nix and flake.lock than the fleet's own.
     """
 
-    def __init__(self, root: Path, overrides: InputOverrides, hash_folder: Callable[[Path], str]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        overrides: InputOverrides,
+        hash_folder: Callable[[Path], str],
+        written: Path | None = None,
+    ) -> None:
         self.root = root
+        self.written = written or root
         self.overrides = overrides
         self.hash_folder = hash_folder
-        self.specs = {name: spec for name, spec in read_inputs(root / "flake.nix").items() if name != "self"}
+        self.specs = {name: spec for name, spec in read_inputs(self.written / "flake.nix").items() if name != "self"}
         self._lock: Lock | None = None
         self._sets: dict[frozenset[str], InputSet] = {}
         for name in overrides.named:
@@ -142,7 +150,7 @@ class FleetInputs:
     def _read_lock(self) -> Lock:
         place = Place("flake.lock")
         try:
-            lock = json.loads((self.root / "flake.lock").read_bytes())
+            lock = json.loads((self.written / "flake.lock").read_bytes())
             lock["nodes"]["root"].setdefault("inputs", {})
         except FileNotFoundError:
             raise InputsError(

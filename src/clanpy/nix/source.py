@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from clanpy.inventory.layers import Layers
-from clanpy.inventory.model import Fleet, HostConfig
+from clanpy.inventory.model import Fleet, HostConfig, Machine
 from clanpy.modules.deferred import DeferredModule, NixData, NixFile, NixTemplate
 from clanpy.nix.diagnose import Origins, store_path
 from clanpy.nix.errors import SourceError
 from clanpy.nix.files import FileCache, write_atomically
 from clanpy.nix.inputs import FleetInputs, InputOverrides, InputSet
-from clanpy.nix.literals import attribute, quote
+from clanpy.nix.literals import attribute, quote, to_nix
 from clanpy.nix.nar import nar_hash
 from clanpy.nix.release import Installable, Source
 from clanpy.nix.render import (
@@ -68,11 +68,15 @@ def origins(source: Source, store_dir: str) -> Origins:
 
 @dataclass(slots=True)
 class Stager:
-    """Stages machines of one fleet. Files are read once, whichever machines share them."""
+    """Stages machines of one fleet. Files are read once, whichever machines share them.
+
+    `written` is a folder with another flake.nix and flake.lock than the fleet's own: what machines would be with those inputs.
+    """
 
     fleet: Fleet
     cache_dir: Path
     overrides: InputOverrides | None = None
+    written: Path | None = None
     files: FileCache = field(init=False)
     _inputs: FleetInputs | None = field(default=None, init=False)
 
@@ -84,7 +88,7 @@ class Stager:
         """The fleet's inputs, read when first needed."""
         if self._inputs is None:
             overrides = self.overrides or InputOverrides()
-            self._inputs = FleetInputs(self.fleet.root, overrides, self.files.nar_hash)
+            self._inputs = FleetInputs(self.fleet.root, overrides, self.files.nar_hash, self.written)
         return self._inputs
 
     def stage(self, host: HostConfig) -> Source:
@@ -94,22 +98,37 @@ class Stager:
             SourceError: a file can't be read or rendered.
             InputsError: flake.nix or flake.lock can't be used.
         """
-        tree = self._tree(host, with_reasons=False)
+        return self._keep(self._tree(host, with_reasons=False), host.machine, installables(host))
+
+    def stage_inputs(self, names: Iterable[str]) -> Source:
+        """Write a tree that has nothing but some inputs, unless it is there.
+
+        Raises:
+            InputsError: flake.nix or flake.lock can't be used, or has no such input.
+        """
+        chosen = self.inputs.select([self.inputs.first(name) for name in names])
+        tree = Tree(self.fleet.root, self.files)
+        text = f"{{\n  inputs = {to_nix(chosen.specs, indent=1)};\n  outputs = _: {{ }};\n}}\n"
+        tree.put("flake.nix", text.encode(), "flake.nix")
+        tree.put("flake.lock", to_json(chosen.lock).encode(), "flake.lock")
+        return self._keep(tree, Machine(name="the fleet", class_="nixos", system=""), ())
+
+    def _keep(self, tree: Tree, machine: Machine, wanted: tuple[Installable, ...]) -> Source:
+        """Write a tree into the cache, unless it is there."""
         key = tree.digest()
         root = self.cache_dir / "sources" / key
-        source = Source(
-            host=host.name,
-            class_=host.machine.class_,
-            system=host.machine.system,
-            root=root,
-            key=key,
-            installables=installables(host),
-        )
         if not _manifest_path(root).exists() or not root.is_dir():
             tree.write(root)
-            about = {"host": host.name, "nar_hash": nar_hash(root), "origins": tree.origins}
+            about = {"host": machine.name, "nar_hash": nar_hash(root), "origins": tree.origins}
             write_atomically(_manifest_path(root), to_json(about).encode())
-        return source
+        return Source(
+            host=machine.name,
+            class_=machine.class_,
+            system=machine.system,
+            root=root,
+            key=key,
+            installables=wanted,
+        )
 
     def write_tree(self, host: HostConfig, folder: Path) -> None:
         """Write a machine's tree into a folder of its own, for use without clanpy: with the reason of each module beside it.
