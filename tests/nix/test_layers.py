@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 from itertools import combinations
@@ -45,6 +46,22 @@ let
 in
 fix (builtins.foldl' (below: overlay: final: let prev = below final; in prev // overlay final prev) base overlays)
 """
+# The same packages on top of a real nixpkgs: its fixpoint, `callPackage`, `lib` and configuration.
+REAL = """\
+{ system, config ? { }, overlays ? [ ] }:
+import @NIXPKGS@ {
+  inherit system config;
+  overlays = [
+    (final: prev: {
+      hello = prev.hello // { version = "@VERSION@"; from = "@CHANNEL@"; };
+      tree = prev.tree // { name = "tree"; version = "@VERSION@"; };
+      d2 = if system == "aarch64-darwin" && "@CHANNEL@" == "unstable" then throw "d2 is broken here" else prev.hello // { version = "@VERSION@"; };
+      unfree = if prev.config.allowUnfree or false then prev.hello // { version = "@VERSION@"; } else throw "unfree is not free";
+    })
+  ] ++ overlays;
+}
+"""
+NIXPKGS = os.environ.get("CLANPY_NIXPKGS")
 LAYER_TEXT = {
     "channels": "",
     "fallbacks": 'fallbacks.hello = "stable";',
@@ -61,13 +78,23 @@ GIVEN_BY = {
 }
 
 
+@pytest.fixture(params=["own", "nixpkgs"])
+def package_set(request: pytest.FixtureRequest) -> str:
+    """The text of a package set: our own small one, or a real nixpkgs where CLANPY_NIXPKGS names one."""
+    if request.param == "own":
+        return SET
+    if NIXPKGS is None:
+        pytest.skip("CLANPY_NIXPKGS names no checkout of nixpkgs")
+    return REAL.replace("@NIXPKGS@", str(Path(NIXPKGS).resolve()))
+
+
 @pytest.fixture
-def sets(tmp_path: Path) -> Path:
+def sets(tmp_path: Path, package_set: str) -> Path:
     """Two channels, one that can't be imported, and files of the fleet."""
     for channel, version in (("unstable", "2.0"), ("stable", "1.0")):
         folder = tmp_path / channel
         folder.mkdir()
-        (folder / "default.nix").write_text(SET.replace("@CHANNEL@", channel).replace("@VERSION@", version))
+        (folder / "default.nix").write_text(package_set.replace("@CHANNEL@", channel).replace("@VERSION@", version))
     (tmp_path / "throwing").mkdir()
     (tmp_path / "throwing" / "default.nix").write_text('throw "this channel was imported"')
     (tmp_path / "override.nix").write_text(
@@ -142,19 +169,21 @@ def test_a_custom_package_is_given_what_it_asks_for(sets: Path) -> None:
     assert _value(sets, LAYER_TEXT["custom"], "hello.needs") == "tree"
 
 
-def _with_trap(folder: Path) -> None:
+def _with_trap(folder: Path, package_set: str) -> None:
     """A package set whose `applyPatches` tells that it was used: only a patched channel may."""
-    text = SET.replace("@CHANNEL@", "trapped").replace("@VERSION@", "3.0")
+    text = package_set.replace("@CHANNEL@", "trapped").replace("@VERSION@", "3.0")
     trap = '    applyPatches = { name, src, patches }: throw "patched ${name} with ${toString (builtins.length patches)}";\n'
     (folder / "trapped").mkdir()
     (folder / "trapped" / "default.nix").write_text(
-        text.replace("    lib.here = true;\n", f"    lib.here = true;\n{trap}")
+        re.sub(r"^ +hello =", lambda found: trap + found[0], text, flags=re.MULTILINE)
     )
 
 
 @pytest.mark.parametrize(("patches", "said"), [("[ ]", None), ("[ ./override.nix ]", "patched nixpkgs-trapped with 1")])
-def test_only_a_patched_channel_that_is_used_imports_what_it_builds(sets: Path, patches: str, said: str | None) -> None:
-    _with_trap(sets)
+def test_only_a_patched_channel_that_is_used_imports_what_it_builds(
+    sets: Path, package_set: str, patches: str, said: str | None
+) -> None:
+    _with_trap(sets, package_set)
     layers = f"channels.trapped = {{ source = ./trapped; patches = {patches}; }};"
     assert _value(sets, layers, "hello.version") == "2.0"
     used = _evaluate(sets, layers, "channels.trapped.hello.version")
