@@ -118,12 +118,12 @@ def test_the_second_person_is_on_no_other_server(eight: Eight) -> None:
 @pytest.mark.parametrize("machine", MACS)
 def test_the_laptops_have_the_homes_of_who_looks_after_them_and_of_who_owns_them(eight: Eight, machine: str) -> None:
     admin = "crs58" if machine in {"stibnite", "blackphos"} else "cameron"
-    people = [admin, *([MACS[machine]] if MACS[machine] else [])]
+    people = [admin, *(owner for owner in [MACS[machine]] if owner is not None)]
     assert sorted(accounts(eight, machine)) == sorted(people)
     (key,) = load(eight.root).users["crs58"].ssh_keys
     assert eight.look(machine, f"cat /etc/ssh/nix_authorized_keys.d/{admin}").splitlines() == [key]
     for account in people:
-        homes_are_there(eight, machine, str(account))
+        homes_are_there(eight, machine, account)
 
 
 def homes_are_there(eight: Eight, machine: str, account: str) -> None:

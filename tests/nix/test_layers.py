@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from dataclasses import replace
 from itertools import combinations
@@ -18,10 +19,12 @@ from clanpy.inventory.model import Fleet, HostConfig
 from clanpy.nix import render
 from clanpy.nix.errors import InputsError
 from clanpy.nix.evaluate import evaluate
+from clanpy.nix.inputs import InputOverrides
+from clanpy.nix.program import Finished
 from clanpy.nix.release import Release
-from clanpy.nix.source import stage
-from nix.fleets import account, file, fleet, host
-from nix.world import MINI_FOR_ALL, World
+from clanpy.nix.source import manifest, stage
+from nix.fleets import account, file, fleet, host, write
+from nix.world import MINI, MINI_FOR_ALL, World
 
 
 pytestmark = pytest.mark.nix
@@ -191,6 +194,58 @@ def test_only_a_patched_channel_that_is_used_imports_what_it_builds(
     assert said is None or said in used.stderr
 
 
+APPLY = """\
+    applyPatches = { name, src, patches }: derivation {
+      inherit name src system patches;
+      builder = "/bin/sh";
+      PATH = "/usr/bin:/bin";
+      args = [ "-euc" "cp -r $src $out; chmod -R u+w $out; cd $out; for one in $patches; do patch -p1 <$one; done" ];
+    };
+"""
+PATCH = """\
+--- a/version.nix
++++ b/version.nix
+@@ -1 +1 @@
+-"3.0"
++"3.0-patched"
+"""
+
+
+@pytest.mark.skipif(shutil.which("patch") is None, reason="needs the program patch")
+async def test_a_patched_channel_is_built_when_it_is_used_and_nothing_else_ever_is(
+    tmp_path: Path, world: World
+) -> None:
+    text = SET.replace("@CHANNEL@", "own").replace('"@VERSION@"', "(import ./version.nix)")
+    files = {
+        "own/default.nix": re.sub(r"^ +hello =", lambda found: APPLY + found[0], text, flags=re.MULTILINE),
+        "own/version.nix": '"3.0"\n',
+        "change.patch": PATCH,
+        "override.nix": "{ prev, ... }: prev.hello",
+        "custom.nix": "{ tree }: tree",
+    }
+    write(tmp_path, files)
+    overlay = f"""(import {LAYERS} {{
+      system = builtins.currentSystem;
+      channels.plain.source = ./own;
+      channels.patched = {{ source = ./own; patches = [ ./change.patch ]; }};
+      fallbacks.tree = "plain";
+      overrides.hello = ./override.nix;
+      custom.ours = ./custom.nix;
+      external = [ (final: prev: {{ other = prev.hello; }}) ];
+    }})"""
+
+    async def asked(wanted: str, *options: str) -> Finished:
+        expression = f"with import ./own {{ system = builtins.currentSystem; overlays = [ {overlay} ]; }}; {wanted}"
+        argv = ["nix-instantiate", "--eval", "--read-write-mode", "--strict", "--json", *options, "-E", expression]
+        return await world.nix().run(argv, cwd=tmp_path)
+
+    never = ("--option", "allow-import-from-derivation", "false")
+    all_but_it = "map (p: p.version) [ hello tree ours other channels.plain.hello ]"
+    assert json.loads((await asked(all_but_it, *never)).check("evaluating")) == ["3.0"] * 5
+    assert "import-from-derivation' is disabled" in (await asked("channels.patched.hello.version", *never)).stderr
+    assert json.loads((await asked("channels.patched.hello.version")).check("building")) == "3.0-patched"
+
+
 # ------------------------------------------------------------------------------------------------------ of a machine
 
 FLAKE = """\
@@ -270,3 +325,24 @@ def test_a_channel_of_an_input_that_the_fleet_does_not_have_is_an_error_that_nam
     layers = Layers(system="x86_64-linux", channels={"stable": ("nixpkgs-stabel", ())})
     with pytest.raises(InputsError, match="has no input 'nixpkgs-stabel'"):
         stage(found, replace(host(), packages=layers), tmp_path / "cache", MINI_FOR_ALL)
+
+
+async def test_overlays_of_inputs_come_after_overrides_and_before_packages_of_the_fleet(
+    tmp_path: Path, world: World
+) -> None:
+    overlay = '(_: prev: { hello = prev.hello // { version = prev.hello.version + "-seen"; }; ours = throw "hidden"; })'
+    files = {
+        **FILES,
+        "flake.nix": FLAKE.replace("unused.url", 'extra.url = "path:./extra";\n    unused.url'),
+        "extra/flake.nix": f"{{ outputs = _: {{ overlays.other = {overlay}; }}; }}",
+        "all.nix": "{ pkgs, ... }: { environment.etc.x.text = pkgs.hello.version + pkgs.ours.name; }",
+    }
+    found = fleet(tmp_path / "fleet", files)
+    layers = replace(_layers(found.root), external=(("extra", "other"),))
+    config = replace(host(modules=[file(found.root, "all.nix")]), packages=layers)
+    mini = dict.fromkeys(("nixpkgs", "nixpkgs-stable", "home-manager"), MINI)
+    source = stage(found, config, tmp_path / "cache", InputOverrides(named=mini))
+    reference = f"path:{source.root}?narHash={manifest(source)['nar_hash']}"
+    asked = f'(builtins.getFlake "{reference}").nixosConfigurations.alpha.config.environment.etc.x.text'
+    done = await world.nix().run(["nix", "eval", "--json", "--expr", asked])
+    assert json.loads(done.check("evaluating")).startswith("99-seenours")
