@@ -16,8 +16,9 @@ from clanpy.deployment.building import Builder
 from clanpy.deployment.conduct import Conductor
 from clanpy.deployment.copying import Copier
 from clanpy.deployment.delivery import Deliveries
+from clanpy.deployment.fanout import Fanout
 from clanpy.deployment.homes import HomeUpdater
-from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere
+from clanpy.deployment.making import LocalMaker, Makers, made_elsewhere, peer_of
 from clanpy.deployment.plan import Plan
 from clanpy.deployment.planning import Planner, revision_of
 from clanpy.deployment.reach import Reach
@@ -78,6 +79,11 @@ async def deploy(
         remote = RemoteMaker(tasks, surroundings, reach, releases, options.build_host)
         making = tasks.create_task(releases.run(nix), name="releases")
         builder, copier = Builder(tasks, nix, surroundings.cache, limits.build), _copier(tasks, nix, surroundings)
+        machines = surroundings.fleet.machines
+        site = Fanout(
+            tasks, reach, _copier(tasks, nix, surroundings), lambda name: peer_of(machines[name], options.via)
+        )
+        copier.site = site
         updater = Updater(
             options=options,
             slots=Slots(limits),
@@ -109,6 +115,7 @@ async def deploy(
         result = await run.each(names, updater.update, at_once=limits.hosts, conduct=conduct)
         making.cancel()
         remote.close()
+        site.close()
     return replace(result, round_trips=dict(reach.round_trips), nix_processes=_processes(nix))
 
 

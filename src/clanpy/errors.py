@@ -26,6 +26,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 4
     ROLLED_BACK = 5
     CONFLICT = 6
+    DRIFT = 7
     NOTHING_MATCHED = 64
     FLEET_INVALID = 65
     TOOL_MISSING = 69

@@ -97,6 +97,36 @@ def test_status_checks_when_it_is_told_to(rehearse: Rehearse) -> None:
     assert (evaluated.returncode, evaluated.stdout) == (ExitCode.HOSTS_FAILED, f"{there.name} outdated\n")
 
 
+def test_what_was_changed_by_hand_on_a_machine_is_drift(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update").returncode == 0
+    assert fleet.clanpy("machines", "status", "--drift").returncode == 0
+    assert fleet.lab.run_in(host, ["sh", "-c", "rm /etc/greeting; echo mine >/etc/greeting"]).returncode == 0
+    drifted = fleet.clanpy("machines", "status", "--drift", "--json")
+    assert drifted.returncode == ExitCode.DRIFT
+    (machine,) = json.loads(drifted.stdout)["machines"]
+    assert [(one["kind"], one["name"]) for one in machine["drift"]] == [("file", "/etc/greeting")]
+    shown = fleet.clanpy("machines", "status", "--drift")
+    assert "/etc/greeting" in shown.stdout
+    assert shown.returncode == ExitCode.DRIFT
+
+
+def test_the_history_of_a_machine_tells_its_runs_the_newest_first(rehearse: Rehearse) -> None:
+    fleet = rehearse()
+    (host,) = fleet.hosts
+    assert fleet.clanpy("machines", "update").returncode == 0
+    first = fleet.running(host)
+    fleet.greet("different")
+    assert fleet.clanpy("machines", "update").returncode == 0
+    done = json.loads(fleet.clanpy("machines", "history", host.name, "--json").stdout)
+    assert done["schema"] == "clanpy.history/1"
+    newest, oldest = done["runs"]
+    assert (newest["from"], newest["to"], newest["outcome"]) == (first, fleet.running(host), "confirmed")
+    assert oldest["to"] == first
+    assert host.name in fleet.clanpy("machines", "history").stdout
+
+
 def test_build_prints_store_paths_and_touches_no_machine(rehearse: Rehearse) -> None:
     fleet = rehearse()
     done = fleet.clanpy("machines", "build")

@@ -133,6 +133,16 @@ BuildHost = Annotated[
         show_default=False,
     ),
 ]
+Via = Annotated[
+    str | None,
+    typer.Option(
+        "--via",
+        metavar="HOST",
+        help="Send store paths to this host once; the machines get them from there (default: deploy.via of each, else from here)",
+        envvar="CLANPY_VIA",
+        show_default=False,
+    ),
+]
 MaxFailures = Annotated[
     int | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from clanpy.cli import editing, live, plan
+from clanpy.cli import editing, history, live, plan
 from clanpy.cli.context import (
     BuildHost,
     ChangedSince,
@@ -24,6 +24,7 @@ from clanpy.cli.context import (
     Retries,
     StealLock,
     Tags,
+    Via,
     WaitLock,
     Yes,
     new_app,
@@ -77,6 +78,7 @@ def show(ctx: typer.Context, *, name: Name, as_json: Json = False) -> None:
 
 
 app.command()(plan.diff)
+app.command()(history.history)
 app.command()(editing.create)
 app.command()(editing.rename)
 app.command()(editing.delete)
@@ -93,6 +95,7 @@ def update(
     yes: Yes = False,
     parallel: Parallel = None,
     build_host: BuildHost = None,
+    via: Via = None,
     max_failures: MaxFailures = None,
     retries: Retries = 2,
     wait_lock: WaitLock = True,
@@ -137,6 +140,7 @@ def update(
     how = verbs.How(
         parallel=parallel,
         build_host=build_host,
+        via=via,
         max_failures=max_failures,
         retries=retries,
         check=host_key_check,
@@ -277,6 +281,13 @@ def status(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 1 when a machine is not current, with 4 when one is unreachable")
     ] = False,
+    drift: Annotated[
+        bool,
+        typer.Option(
+            "--drift",
+            help="Show what is not as it should be, files under /etc changed by hand included; exit with 7 when there is any",
+        ),
+    ] = False,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Evaluate with Nix what is not known of what machines should run")
     ] = False,
@@ -286,13 +297,13 @@ def status(
     form: Format = None,
     as_json: Json = False,
 ) -> None:
-    """Show what machines run, what they should run, and when they were last deployed.
+    """Show what machines run and should run, since when, from which revision, and what is not well with them.
 
     What a machine should run is known without Nix where its files are as they were when they were last evaluated; elsewhere
-    its state is unknown, unless --evaluate is given. The exit code is 0 whatever the states are, unless --check is given.
+    its state is unknown, unless --evaluate is given. The exit code is 0 whatever the states are, unless --check or --drift is given.
     """
-    from clanpy.cli import verbs  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.cli import standing, verbs  # noqa: PLC0415 - rooms are imported when a command runs
 
     selection = verbs.Selection(names=names or (), tags=split_tags(tags), since=changed_since)
     how = verbs.How(parallel=parallel, retries=retries, check=host_key_check, as_json=as_json)
-    raise typer.Exit(verbs.status(ctx, selection, how, form=form, evaluate=evaluate, check=check))
+    raise typer.Exit(standing.status(ctx, selection, how, form=form, evaluate=evaluate, check=check, drift=drift))

@@ -57,6 +57,7 @@ def open_site(
     *,
     retries: int = RETRIES,
     build_host: str | None = None,
+    via: str | None = None,
     homes_elsewhere: bool = False,
 ) -> Site:
     """Load the fleet and find the ways to its hosts. With `--lab` this process enters the lab's network.
@@ -78,7 +79,7 @@ def open_site(
         _surroundings(fleet, ways, environment),
         lab=lab,
         retries=retries,
-        builders=_builders(fleet, ways, check, in_lab=environment is not None, override=build_host),
+        builders=_builders(fleet, ways, check, in_lab=environment is not None, overrides=(build_host, via)),
     )
     return Site(
         fleet=fleet,
@@ -160,15 +161,22 @@ def _mini() -> InputOverrides:
 
 
 def _builders(
-    fleet: Fleet, ways: Mapping[str, tuple[Target, ...]], check: HostKeyCheck, *, in_lab: bool, override: str | None
+    fleet: Fleet,
+    ways: Mapping[str, tuple[Target, ...]],
+    check: HostKeyCheck,
+    *,
+    in_lab: bool,
+    overrides: tuple[str | None, ...],
 ) -> dict[str, tuple[Target, ...]]:
-    """The ways to hosts that build for others: machines of the fleet by their own ways, others as they are written.
+    """The ways to hosts that build for others, or pass store paths on: machines of the fleet by their own ways, others as they are written.
 
     In the lab there are only machines: a rehearsal reaches no real host.
     """
-    named = {machine.deploy.build_host for machine in fleet.machines.values()} | {override}
+    named: set[str | None] = {
+        host for machine in fleet.machines.values() for host in (machine.deploy.build_host, machine.deploy.via)
+    }
     found: dict[str, tuple[Target, ...]] = {}
-    for text in named - {None, THERE, *HERE}:
+    for text in named.union(overrides) - {None, THERE, *HERE}:
         assert text is not None
         target = parse_target(
             text, like=Target(host=text, known_hosts=(fleet.root / KNOWN_HOSTS,), host_key_check=check)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clanpy.cli.asking import ask_first
-from clanpy.cli.context import KeyCheck, print_json, print_lines, print_rows, say, settings, uses_colour
+from clanpy.cli.context import KeyCheck, print_json, print_lines, say, settings, uses_colour
 from clanpy.cli.following import follow_run
 from clanpy.cli.site import Site, open_site
 from clanpy.deploy import RunResult, deploy, roll_back
@@ -21,9 +21,6 @@ from clanpy.deployment.generations import Known, known_generations
 from clanpy.deployment.live import Live
 from clanpy.deployment.options import CONFIRM_WITHIN, RETRIES, WAIT_FOR_LOCK, Options
 from clanpy.deployment.selecting import changed_since, live_kind
-from clanpy.deployment.status import SCHEMA as STATUS_SCHEMA
-from clanpy.deployment.status import HostStatus, evaluated, status_exit_code, what_is_known
-from clanpy.deployment.status import status as ask_status
 from clanpy.errors import ClanpyError, ExitCode, NothingMatchedError, UsageError
 from clanpy.events import Outcome
 from clanpy.machines import select, select_one
@@ -43,17 +40,6 @@ if TYPE_CHECKING:
     from clanpy.journal import Recorder
     from clanpy.rollout.interrupts import Interrupts
     from clanpy.ssh import Completed
-
-
-# Every state of a machine, the good ones first.
-STATE_STYLES = {
-    "current": "green",
-    "outdated": "yellow",
-    "unknown": "dim",
-    "interrupted": "red",
-    "failed": "red",
-    "unreachable": "red",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +75,7 @@ class How:
     max_failures: int | None = None
     retries: int = RETRIES
     build_host: str | None = None
+    via: str | None = None
     check: KeyCheck = KeyCheck.STRICT
     dry_run: bool = False
     yes: bool = False
@@ -108,6 +95,7 @@ class How:
             HostKeyCheck(self.check.value),
             retries=self.retries,
             build_host=self.build_host,
+            via=self.via,
             homes_elsewhere=homes_elsewhere,
         )
 
@@ -117,6 +105,7 @@ class How:
             parallel=self.parallel,
             max_failures=self.max_failures,
             build_host=self.build_host,
+            via=self.via,
             lock_wait=WAIT_FOR_LOCK if self.wait_lock else 0.0,
             steal_lock=self.steal_lock,
             confirm_within=self.confirm_within,
@@ -297,83 +286,3 @@ def _said(result: Completed | ClanpyError) -> tuple[str, ...]:
         return (f": {result.message} ({result.code})", *hint)
     verdict = "" if result.ok else f" (exit status {result.status})"
     return (verdict, *result.stdout.splitlines(), *result.stderr.splitlines())
-
-
-def status(ctx: typer.Context, selection: Selection, how: How, *, form: str | None, evaluate: bool, check: bool) -> int:
-    """`machines status`."""
-    site = how.site(ctx)
-    machines = selection.of(site)
-    known = what_is_known(site.surroundings, site.journal, machines)
-    if evaluate:
-        known = asyncio.run(evaluated(site.surroundings, machines, known))
-    found = asyncio.run(ask_status(site.surroundings, machines, how.options(), known))
-    rows = [host.to_dict() for host in found]
-    if form is not None:
-        print_rows(rows, form)
-    elif how.as_json:
-        print_json({"schema": STATUS_SCHEMA, "machines": rows})
-    else:
-        print_lines(_status_lines(found, colour=uses_colour(settings(ctx).colour, sys.stdout)))
-        for line in status_notes(found, program=site.program):
-            say(line)
-    return status_exit_code(found) if check else ExitCode.DONE
-
-
-def _status_lines(found: Sequence[HostStatus], *, colour: bool) -> Iterator[str]:
-    head = ("HOSTNAME", "STATE", "WANTED", "RUNNING", "PROFILE", "BOOTED", "LAST DEPLOYMENT")
-    rows: list[tuple[str, ...]] = []
-    styles: list[str | None] = []
-    for host in found:
-        facts, last = host.facts, host.last
-        rows.append(
-            (
-                host.machine.name,
-                host.state,
-                _path(host.wanted.system if host.wanted else None),
-                _path(facts.running if facts else None),
-                f"{_path(facts.profile)} ({facts.generation})" if facts and facts.profile else "",
-                _path(facts.booted if facts else None),
-                f"{last.when[:16]}Z {last.outcome} ({last.run})" if last else "",
-            )
-        )
-        styles.append(STATE_STYLES.get(host.state))
-        for home in host.homes:
-            rows.append(
-                (
-                    f"  {home.account}@{host.machine.name}",
-                    home.state,
-                    _path(home.wanted),
-                    _path(home.running),
-                    f"{_path(home.profile)} ({home.generation})" if home.profile else "",
-                    "",
-                    "",
-                )
-            )
-            styles.append(STATE_STYLES.get(home.state))
-    yield from table_lines(head, rows, colour=colour, styles=styles)
-
-
-def status_notes(found: Sequence[HostStatus], *, program: str) -> Iterator[str]:
-    """What has to be said besides: why machines could not be asked, who is at work, what is not known, and the counts."""
-    yield ""
-    for host in found:
-        name = host.machine.name
-        if host.error is not None:
-            yield f"{name}: {host.error.message} ({host.error.code})"
-        if host.facts is not None and host.facts.lock is not None:
-            yield f"{name}: locked by {host.facts.lock}"
-        for left in host.facts.left_over if host.facts else ():
-            yield f"{name}: run {left.run} was left in the middle of {left.slot}; the next update or rollback mends it"
-    counts = Counter(host.state for host in found)
-    told = ", ".join(f"{state} {counts[state]}" for state in STATE_STYLES if counts[state])
-    yield f"{counted(len(found), 'machine')}: {told}"
-    if counts["unknown"]:
-        yield (
-            "hint: what should run is unknown where files have changed since they were last evaluated: "
-            f"`{program} machines status --evaluate`"
-        )
-
-
-def _path(path: str | None) -> str:
-    """A store path, short: enough of its hash to tell it from others."""
-    return path.removeprefix("/nix/store/")[:8] if path else ""

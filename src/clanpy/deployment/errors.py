@@ -124,6 +124,12 @@ class WrongGoalError(ClanpyError):
     code: ClassVar[str] = "CP0524"
 
 
+class PeerError(ClanpyError):
+    """The host that `deploy.via` names can't pass store paths on; they are sent from here instead."""
+
+    code: ClassVar[str] = "CP0526"
+
+
 class PlanOutdatedError(ClanpyError):
     """A machine, its files or its secrets are not any more as they were when the plan was made; nothing was changed."""
 

@@ -50,6 +50,12 @@ def place_of(machine: Machine, override: str | None = None) -> Place:
     return Place(Kind.ELSEWHERE, text)
 
 
+def peer_of(machine: Machine, override: str | None = None) -> str | None:
+    """The host beside a machine from which it gets its store paths; None: from here, as that host itself does."""
+    text = override or machine.deploy.via
+    return None if text in {machine.name, machine.deploy.target_host} else text
+
+
 class Maker(Protocol):
     """Makes releases, and has them on their machines."""
 

@@ -31,6 +31,7 @@ class Options:
         parallel: hosts at once; None: as many as this computer can.
         max_failures: once more hosts than this have failed, none is activated any more; None: however many.
         build_host: where machines are built, whatever `deploy.build_host` of each says; None: where that says.
+        via: the host from which machines get their store paths, whatever `deploy.via` of each says; None: as that says.
         lock_wait: seconds to wait for a host that somebody else is at work on.
         steal_lock: take the lock of a host from a controller that is known to be dead.
         confirm_within: seconds in which a host must be reached anew after its activation, or it goes back.
@@ -43,6 +44,7 @@ class Options:
     parallel: int | None = None
     max_failures: int | None = None
     build_host: str | None = None
+    via: str | None = None
     lock_wait: float = WAIT_FOR_LOCK
     steal_lock: bool = False
     confirm_within: float = CONFIRM_WITHIN

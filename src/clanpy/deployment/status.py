@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from clanpy.activation import Wanted
+from clanpy.deployment.drift import Drift, drift_of
 from clanpy.deployment.making import made_elsewhere
+from clanpy.deployment.past import revisions
+from clanpy.deployment.plan import reboot_reasons
 from clanpy.deployment.reach import Reach, each, facts_of, standalone_accounts
 from clanpy.deployment.releases import Releases, find_nix, wanted, wanted_without_nix
 from clanpy.errors import ClanpyError, ExitCode
@@ -18,7 +21,7 @@ from clanpy.rollout.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from clanpy.activation import HostFacts
+    from clanpy.activation import HostFacts, Standing
     from clanpy.deployment.options import Options, Surroundings
     from clanpy.inventory.model import Machine
     from clanpy.journal import Deployment, Journal
@@ -53,6 +56,8 @@ class HostStatus:
         facts: what it runs; None when it could not be reached.
         error: why it could not be reached, or what is wrong with its configuration.
         last: when it was last deployed from here.
+        revision: the commit from which what it runs was deployed from here, and whether there were changes beside it.
+        watched: whether it was asked for drift.
         alone: what its standalone homes should be, by account, where only they were evaluated.
     """
 
@@ -62,6 +67,37 @@ class HostStatus:
     facts: HostFacts | None = None
     error: ClanpyError | None = None
     last: Deployment | None = None
+    revision: tuple[str, bool] | None = None
+    watched: bool = False
+
+    @property
+    def age(self) -> int | None:
+        """Seconds since what its profile holds was put there, by its own clock."""
+        since = self._standing.since if self._standing else None
+        return None if since is None or self.facts is None else max(0, self.facts.clock - since)
+
+    @property
+    def failed_units(self) -> tuple[str, ...] | None:
+        """None where that is not known."""
+        return self._standing.failed_units if self._standing else None
+
+    @property
+    def pending_reboot(self) -> tuple[str, ...] | None:
+        """Why only a reboot makes all of what it runs effective; none: there is no reason. None: that is not known."""
+        if self._standing is None or self.facts is None or self.facts.booted is None:
+            return None
+        return reboot_reasons(self._standing.booted, self._standing.running)
+
+    @property
+    def drift(self) -> tuple[Drift, ...] | None:
+        """What is not as it should be; None where that was not asked, or could not be."""
+        if not self.watched or self.facts is None:
+            return None
+        return drift_of(self.facts, self.wanted.system if self.wanted else None, self._wanted_homes)
+
+    @property
+    def _standing(self) -> Standing | None:
+        return self.facts.standing if self.facts else None
 
     @property
     def state(self) -> str:
@@ -116,11 +152,21 @@ class HostStatus:
             "nix_version": facts.nix_version if facts else None,
             "free_bytes": facts.free_bytes if facts else None,
             "locked_by": str(facts.lock) if facts and facts.lock else None,
+            "age": self.age,
+            "revision": self.revision[0] if self.revision else None,
+            "modified": self.revision[1] if self.revision else False,
+            "failed_units": _listed(self.failed_units),
+            "pending_reboot": _listed(self.pending_reboot),
+            "drift": None if self.drift is None else [one.to_dict() for one in self.drift],
             "homes": _homes(facts, self._wanted_homes),
             "last_deployment": {"run": last.run, "when": last.when, "outcome": last.outcome, "system": last.system}
             if last
             else None,
         }
+
+
+def _listed(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
 
 
 def _homes(facts: HostFacts | None, wanted: Mapping[str, str]) -> dict[str, Any]:
@@ -151,9 +197,18 @@ class Known:
 
 
 async def status(
-    surroundings: Surroundings, machines: Sequence[Machine], options: Options, known: Known
+    surroundings: Surroundings,
+    machines: Sequence[Machine],
+    options: Options,
+    known: Known,
+    *,
+    standing: bool = False,
+    drift: bool = False,
 ) -> list[HostStatus]:
-    """Ask every machine what it runs. A broken configuration keeps none of them from answering."""
+    """Ask every machine what it runs. A broken configuration keeps none of them from answering.
+
+    `standing`: also how it stands beside that (age, units, reboot); `drift`: also what is not as it should be.
+    """
     by_name = {machine.name: machine for machine in machines}
     limits = Limits.derived(parallel=options.parallel)
     async with Reach.of(surroundings) as reach:
@@ -162,10 +217,10 @@ async def status(
             host = known.hosts.get(name)
             accounts = () if host is None or isinstance(host, ClanpyError) else standalone_accounts(host)
             async with reach.connected(name) as conn:
-                return await facts_of(conn, by_name[name], accounts)
+                return await facts_of(conn, by_name[name], accounts, standing=standing, by_hand=drift)
 
         found = await each(by_name, ask, at_once=limits.hosts)
-    return [_status(by_name[name], answer, known) for name, answer in found.items()]
+    return [replace(_status(by_name[name], answer, known), watched=drift) for name, answer in found.items()]
 
 
 async def evaluated(surroundings: Surroundings, machines: Sequence[Machine], known: Known) -> Known:
@@ -187,6 +242,13 @@ async def evaluated(surroundings: Surroundings, machines: Sequence[Machine], kno
         except ClanpyError as error:
             hosts[name] = error
     return replace(known, hosts=hosts, wanted=found)
+
+
+def with_revisions(found: Sequence[HostStatus], journal: Journal) -> list[HostStatus]:
+    """The same with the commits from which what machines run was deployed."""
+    running = {host.machine.name: host.facts.running for host in found if host.facts and host.facts.running}
+    known = revisions(journal, running)
+    return [replace(host, revision=known.get(host.machine.name)) for host in found]
 
 
 def status_exit_code(found: Sequence[HostStatus]) -> ExitCode:

@@ -62,6 +62,14 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}m"  # noqa: PLR2004 - an hour
 
 
+def span(seconds: float) -> str:
+    """How long ago, in one unit, as one says it: `41 s`, `12 min`, `5 h`, `40 d`."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def size(count: float) -> str:
     """Bytes in binary units: `812 B`, `1.2 MiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
