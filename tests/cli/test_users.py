@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from clanpy.cli.program import run
 from clanpy.errors import ExitCode
 from clanpy.inventory import load
 from support.fleets import CONFIGURATIONS, TWO, write
+from support.vault import sops_path
 
 
 INVENTORY = (
@@ -152,6 +155,39 @@ def test_the_secrets_that_somebody_could_read_are_named(root: Path, capsys: pyte
     assert "could read vars/shared/wifi/password" in err
     assert "vpn" not in err
     assert "they may have kept" in err
+
+
+CERTIFICATES = """
+[vars.generators.user-ca]
+share = true
+kind = { name = "ssh-key", file = "id_ed25519" }
+
+[vars.generators.ann-key]
+share = true
+kind = "ssh-key"
+
+[vars.generators.ann-cert]
+share = true
+kind = { name = "ssh-certificate", authority = "user-ca", key = "ann-key", principals = ["annie"], type = "user", days = 30 }
+"""
+
+
+def test_certificates_that_name_somebody_or_whose_keys_they_could_read_are_told(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sops_path()).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    write(root, {"inventory.toml": INVENTORY + CERTIFICATES})
+    for words in (("keygen", "--user", "ann"), ("generate",)):
+        code, out, err = said(capsys, root, "vars", *words)
+        assert code == 0, (out, err)
+    _, _, err = said(capsys, root, "users", "remove", "ann", "--dry-run")
+    assert re.search(r"certificate shared/ann-cert lets annie in until \d{4}-\d\d-\d\d, whatever", err)
+    assert "authority shared/user-ca: they could sign with it; shared/ann-cert are of it" in err
+    assert "certificate shared/ann-cert: they could read its key, vars/shared/ann-key/ssh.id_ed25519" in err
+    assert "authority shared/openssh-ca: they could sign with it; alpha/openssh-cert are of it" in err
+    assert "lets" not in said(capsys, root, "users", "remove", "bob", "--dry-run")[2]
 
 
 def test_an_alias_is_not_removed_for_a_person(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

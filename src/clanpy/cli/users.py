@@ -203,24 +203,29 @@ def _meaning(ctx: typer.Context, name: str) -> Iterator[str]:
         yield f"  account {one.account} on {one.machine}{' (admin)' if one.admin else ''} {how}{home}"
     for instance in what_goes(fleet, user).instances:
         yield f"  instance {instance} goes"
-    secrets = list(_readable(ctx, fleet, {user.name, *user.aliases}))
-    yield from (f"  could read {secret}" for secret in secrets)
-    if secrets:
-        yield "  what they could read they may have kept: `clanpy vars generate --regenerate` makes values anew"
+    yield from _known_to(ctx, fleet, {user.name, *user.aliases})
 
 
-def _readable(ctx: typer.Context, fleet: Fleet, names: set[str]) -> Iterator[str]:
-    """The secrets that a person can read."""
-    if not any((fleet.root / "sops" / "users" / name).exists() for name in names):
+def _known_to(ctx: typer.Context, fleet: Fleet, names: set[str]) -> Iterator[str]:
+    """The secrets that a person can read, and what certificates have to do with them."""
+    has_key = any((fleet.root / "sops" / "users" / name).exists() for name in names)
+    if not (has_key or (fleet.root / "vars").is_dir()):
         return
     from clanpy.cli.vars import open_session  # noqa: PLC0415 - rooms are imported when a command runs
+    from clanpy.generators.certificates_of import certificates_of  # noqa: PLC0415 - the same
     from clanpy.secrets.audit import audit  # noqa: PLC0415 - the same
     from clanpy.secrets.layout import ReaderKind  # noqa: PLC0415 - the same
 
     session = open_session(ctx, fleet)
-    for secret in audit(session.store.secrets, session.access):
-        if any(reader.kind is ReaderKind.USER and reader.name in names for reader in secret.readers):
-            yield str(secret.folder)
+    secrets = [
+        str(secret.folder)
+        for secret in audit(session.store.secrets, session.access)
+        if any(reader.kind is ReaderKind.USER and reader.name in names for reader in secret.readers)
+    ]
+    yield from (f"  could read {secret}" for secret in secrets)
+    yield from (f"  {said}" for said in certificates_of(session.graph, session.store, names, secrets))
+    if secrets:
+        yield "  what they could read they may have kept: `clanpy vars generate --regenerate` makes values anew"
 
 
 def _by_user(fleet: Fleet) -> Mapping[str, Sequence[Presence]]:
